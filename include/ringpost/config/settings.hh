@@ -1,0 +1,221 @@
+// Every setting as a plain typed field. Which key fills which field, its default, range and help stand once, in
+// src/config/table.cc; docs/configuration.md is generated from there.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ringpost/base/log.hh"
+#include "ringpost/base/socket_address.hh"
+#include "ringpost/base/units.hh"
+#include "ringpost/config/recipient_list.hh"
+
+namespace ringpost::config {
+
+/// What a listener is for: mail from our own hosts to anywhere, or mail from anywhere to our own domains. Submission will join.
+enum class ListenerRole : std::uint8_t { relay, mx };
+/// What happens to mail whose lines end in a bare LF or CR.
+enum class BareNewline : std::uint8_t { refuse, repair };
+/// What happens to new mail while auditd is away.
+enum class WhenUnavailable : std::uint8_t { defer, buffer };
+struct Listener {
+  std::string name;
+  SocketAddress address;
+  ListenerRole role = ListenerRole::relay;
+  BareNewline bare_newline = BareNewline::refuse;
+  Duration greeting_delay{};  ///< who talks within it, before our banner, is refused
+  friend bool operator==(const Listener&, const Listener&) = default;
+};
+
+/// Where mail goes.
+struct Route {
+  enum class Kind : std::uint8_t {
+    hold,    ///< nowhere yet: it stays in the spool, untried
+    smtp,    ///< a next hop
+    lmtp,    ///< a next hop that answers for each recipient (RFC 2033)
+    mx,      ///< the mail hosts of each recipient's domain
+    reject,  ///< nowhere ever: refused at RCPT, and what waits fails
+  };
+  Kind kind = Kind::hold;
+  std::string host;        ///< smtp, lmtp: as written
+  std::uint16_t port = 0;
+  SocketAddress address;   ///< set when `host` is an IP address, a socket's path or known to this machine; else DNS is asked for it
+  std::string text;        ///< reject: what the client is told
+  bool is_hold() const { return kind == Kind::hold; }
+  bool is_next_hop() const { return kind == Kind::smtp || kind == Kind::lmtp; }
+  friend bool operator==(const Route&, const Route&) = default;
+};
+
+// Keys that name a domain: `domain` is lower case, and "*.example.org" stands for every domain below example.org.
+
+/// route.DOMAIN
+struct DomainRoute {
+  std::string domain;
+  Route route;
+};
+
+/// recipients.DOMAIN: who exists there.
+struct RecipientRule {
+  enum class Kind : std::uint8_t {
+    any,   ///< the next hop knows
+    file,  ///< only those in the list
+  };
+  struct Value {
+    Kind kind = Kind::any;
+    std::string path;  ///< file
+  };
+  std::string domain;
+  Value value;
+  /// file: what stood in it when these settings were made. The program reads it; never null in settings that are in force.
+  std::shared_ptr<const RecipientList> list;
+};
+
+/// So many messages in so much time.
+struct Rate {
+  std::uint64_t messages = 0;  ///< 0: as fast as it goes
+  Duration per{};
+  friend bool operator==(const Rate&, const Rate&) = default;
+};
+
+/// destination.DOMAIN.*: limits for the mail hosts of that name. Zero: the general setting counts.
+struct DestinationLimits {
+  std::string domain;
+  std::uint64_t connections_max = 0;
+  std::uint64_t messages_per_connection = 0;
+  Rate rate;
+};
+
+/// Immutable once a Configuration holds it: the hot path reads these fields directly. A default-constructed one is all
+/// zeros; `Configuration::defaults` has the real defaults.
+struct Settings {
+  std::uint64_t shards = 0;         ///< 0: one for each core of the affinity mask
+  std::string hostname;             ///< never empty in a Configuration
+  std::vector<Listener> listeners;  ///< sorted by name; may be empty (the server then only delivers)
+
+  struct Relay {
+    std::vector<Network> clients;
+    std::vector<std::string> domains;  ///< ours: lower case, sorted; may hold "*.example.org"
+  } relay;
+
+  std::vector<RecipientRule> recipients;  ///< sorted by domain
+
+  struct Routes {
+    Route fallback;                    ///< route.default
+    std::vector<DomainRoute> domains;  ///< sorted by domain
+  } route;
+
+  struct Dns {
+    std::vector<SocketAddress> servers;    ///< empty: those of /etc/resolv.conf, which the program fills in
+    bool allow_private = false;            ///< mail hosts at loopback and private addresses count
+    std::vector<IpAddress> own_addresses;  ///< no key: where this machine takes mail; the program fills it in
+  } dns;
+
+  struct Retry {
+    Duration first{};
+    Duration max{};
+  } retry;
+
+  struct Queue {
+    Duration lifetime{};
+    Duration delay_warning{};  ///< zero: never
+  } queue;
+
+  struct Dsn {
+    std::uint64_t returned_bytes_max = 0;  ///< of the message that is reported
+  } dsn;
+
+  struct Deliver {
+    std::uint64_t connections_max = 0;    ///< to one destination, all shards together
+    std::uint64_t connections_total = 0;  ///< to all destinations, all shards together
+    std::uint64_t messages_per_connection = 0;
+    std::uint64_t bytes_per_s_min = 0;  ///< 0: no limit
+    struct Timeout {                    // RFC 5321 section 4.5.3.2
+      Duration connect{};
+      Duration greeting{};
+      Duration command{};  ///< EHLO, RSET, QUIT
+      Duration mail{};
+      Duration rcpt{};
+      Duration data_start{};   ///< DATA until the 354
+      Duration data_block{};   ///< each write of the message
+      Duration data_done{};    ///< the final dot until the reply
+      Duration transaction{};  ///< a whole delivery attempt, whatever happens in between
+      Duration idle{};         ///< how long a reusable connection waits for the next message
+    } timeout;
+  } deliver;
+
+  std::vector<DestinationLimits> destinations;  ///< sorted by domain
+
+  struct Spool {
+    std::string directory;
+    bool direct = false;              ///< O_DIRECT required
+    std::uint64_t segment_bytes = 0;  ///< 0: from the disk's size
+    std::uint64_t reserve_bytes = 0;  ///< kept for outcomes and cleaning
+    std::uint64_t low_space_percent = 0;
+  } spool;
+
+  struct Keys {
+    std::string directory;
+    std::string kek_file;  ///< never empty in a Configuration
+    bool allow_same_filesystem = false;
+  } keys;
+
+  struct Audit {
+    std::string directory;
+    WhenUnavailable when_unavailable = WhenUnavailable::defer;
+    std::uint64_t buffer_bytes_max = 0;
+    Duration buffer_age_max{};
+  } audit;
+
+  struct Control {
+    std::string socket;
+  } control;
+
+  struct Smtp {
+    std::uint64_t message_bytes_max = 0;
+    std::uint64_t recipients_max = 0;
+    std::uint64_t line_bytes_max = 0;  ///< of content, without CRLF; 0: no limit but the message's
+    std::uint64_t hops_max = 0;
+    std::uint64_t commands_without_mail_max = 0;
+    std::uint64_t errors_max = 0;
+    std::uint64_t bytes_per_s_min = 0;  ///< 0: no limit
+    Duration session_max{};
+    struct Timeout {
+      Duration greeting{};  ///< banner until the client's first command
+      Duration command{};
+      Duration data{};     ///< each block of DATA or BDAT
+      Duration message{};  ///< MAIL until the message ends
+      Duration reply{};    ///< until the client has read what we sent
+    } timeout;
+  } smtp;
+
+  struct Limits {
+    std::uint64_t connections_max = 0;
+    std::uint64_t connections_per_client = 0;
+    std::uint64_t connections_per_prefix = 0;  ///< IpAddress::prefix(): /24 or /64
+  } limits;
+
+  struct Memory {
+    std::uint64_t staging_bytes = 0;         ///< each shard
+    std::uint64_t queue_messages = 0;        ///< each shard
+    std::uint64_t receive_bytes = 0;         ///< each shard, all receive buffers together
+    std::uint64_t receive_buffer_bytes = 0;  ///< one receive buffer; a power of two
+    bool allow_swap = false;
+  } memory;
+
+  struct Security {
+    bool require_separation = false;
+  } security;
+
+  struct Crypto {
+    bool require_hardware_aes = false;
+  } crypto;
+
+  struct Log {
+    LogLevel level = LogLevel::info;
+    LogStyle format = LogStyle::automatic;
+  } log;
+};
+
+}  // namespace ringpost::config

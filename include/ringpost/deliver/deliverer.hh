@@ -1,0 +1,154 @@
+// Delivers the messages of one shard: sorts what is due by where it goes, keeps connections busy within their permits, backs off.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "ringpost/base/log.hh"
+#include "ringpost/base/prng.hh"
+#include "ringpost/config/settings.hh"
+#include "ringpost/deliver/hosts.hh"
+#include "ringpost/deliver/outgoing.hh"
+#include "ringpost/metrics/shard_metrics.hh"
+#include "ringpost/queue/queue.hh"
+#include "ringpost/runtime/ring.hh"
+#include "ringpost/runtime/scope.hh"
+#include "ringpost/runtime/signal.hh"
+
+namespace ringpost::deliver {
+
+class Connection;
+struct Account;
+struct Site;
+struct Job;
+struct Split;
+struct Trouble;
+struct Way;
+
+/// What a deliverer works with. Everything outlives it.
+struct Surroundings {
+  runtime::Ring& ring;
+  queue::Queue& queue;
+  MailSource& source;
+  Permits& permits;
+  metrics::ShardMetrics& metrics;
+  Log& log;
+  std::uint64_t seed;           ///< for jitter
+  std::size_t shards = 1;       ///< how many share the limits that count for all of them
+  HostFinder* hosts = nullptr;  ///< null: nothing but addresses can be routed to
+};
+
+/// Relays to next hops: each set of hosts is a *site* with jobs, connections, permits and back-off of its own.
+///
+/// Lifetime: start() once, await stop() before it dies.
+class Deliverer {
+ public:
+  Deliverer(Surroundings surroundings, std::shared_ptr<const config::Settings> settings);
+  Deliverer(const Deliverer&) = delete;
+  ~Deliverer();
+
+  void start();
+  /// Something is due, or the settings changed: look again. Cheap; never runs anything at once.
+  void kick();
+  /// Permits of `destination` came, or others wait for them. As cheap.
+  void permits_changed(std::uint64_t destination);
+  void reconfigure(std::shared_ptr<const config::Settings> settings);
+  /// Takes up no further message; waits for running attempts until `deadline`, then breaks their connections.
+  runtime::Task<void> stop(Instant deadline);
+  std::size_t connections() const { return workers_; }
+  std::size_t sites() const { return sites_.size(); }
+
+ private:
+  // What is known of a destination without opening a message for it.
+  struct Known {
+    enum class Way : std::uint8_t { site, hold } way = Way::site;
+    std::uint64_t site = 0;
+    Instant expires = kNever;
+  };
+  struct DestinationHash {
+    std::size_t operator()(const queue::Destination& destination) const {
+      return read_u64(destination);
+    }
+    static std::size_t read_u64(const queue::Destination& destination);
+  };
+
+  // deliverer.cc: what is due, and who does it
+  runtime::Task<void> dispatch();
+  bool sort_due();
+  void sort_one(queue::Message& message);
+  void fill_single();
+  void attend_all();
+  void attend(Site& site);
+  void attend_later(Site& site);
+  void hire(Site& site);
+  void let_others(Site& site);
+  void starve(Account& account);
+  void feed(Account& account);
+  void sweep();
+  Instant next_look() const;
+  bool may_seat(const Site& site) const;
+
+  // sites.cc: places, and what they are told
+  Site& site_of(const config::Route& route);
+  Site& site_of(std::string key, std::vector<std::string> names, std::vector<SocketAddress> addresses);
+  Site* find_single();
+  void set_limits(Site& site);
+  void leave_account(Site& site);
+  void take(Site& site, Job job);
+  void put_back(Site& site, Job job, Instant not_before);
+  void give_up_jobs(Site& site);
+  bool record_if_overdue(queue::Message& message);
+  runtime::Task<void> record_untried(queue::Message& message);
+  void look_for_overdue(Site& site);
+  void site_failed(Site& site);
+  void site_answered(Site& site);
+  void message_went(Site& site, bool broken);
+  void leg_over(queue::Message& message, Split* split, const Outgoing* outgoing, const Attempt* attempt, Instant again);
+
+  // routing.cc: messages whose way is not known
+  runtime::Task<void> open_and_route();
+  runtime::Task<void> look_up_and_send(queue::Message& message, std::unique_ptr<Outgoing> outgoing, std::vector<Way> ways);
+  runtime::Task<void> look_up(Way& way, std::size_t& running, runtime::Signal& ended);
+  std::vector<Way> ways_of(const queue::Message& message, const Outgoing& outgoing) const;
+  void send_off(queue::Message& message, const Outgoing& outgoing, std::vector<Way> ways);
+  void send_one(queue::Message& message, Split* split, Way way);
+  void remember(const queue::Message& message, const Known& known);
+
+  // worker.cc: one connection's life
+  runtime::Task<void> work(Site& site);
+  runtime::Task<bool> deliver_one(Site& site, std::unique_ptr<Connection>& connection, Job job, Attempt& attempt);
+  runtime::Task<std::expected<void, Trouble>> ensure_open(Site& site, std::unique_ptr<Connection>& connection, event::Host& host);
+  runtime::Task<void> close(Site& site, std::unique_ptr<Connection>& connection);
+
+  Surroundings surroundings_;
+  std::shared_ptr<const config::Settings> settings_;
+  std::uint64_t settings_generation_ = 0;  // connections of older settings end after their message
+  Prng prng_;
+  runtime::Scope scope_;
+  runtime::Signal dispatch_signal_;
+  runtime::Signal worker_ended_;
+  bool stopping_ = false, cutting_ = false, kicked_ = false;
+
+  std::unordered_map<std::uint64_t, std::unique_ptr<Site>> sites_;
+  std::unordered_map<std::uint64_t, std::unique_ptr<Account>> accounts_;
+  Site* single_ = nullptr;  // all mail goes there, whatever its destination
+  std::unordered_map<queue::Destination, Known, DestinationHash> known_;
+  std::unordered_map<queue::Message*, std::unique_ptr<Split>> splits_;
+  std::deque<queue::Message*> unrouted_;
+  std::size_t openers_ = 0, routing_ = 0, untried_ = 0;
+  std::vector<MessageId> parked_;  // put back for hours because their route holds: a change of settings brings them back at once
+
+  std::vector<Site*> attention_;     // sites that something changed for
+  std::deque<std::uint64_t> standing_;  // sites that wait for a seat
+  std::size_t workers_ = 0;
+  Instant next_sweep_ = kNever;
+  std::vector<Connection*> open_;
+  LogLimit failure_log_;
+};
+
+}  // namespace ringpost::deliver

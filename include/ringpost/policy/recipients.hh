@@ -1,0 +1,31 @@
+// Whose mail this is: what a RCPT is answered, and where its mail goes.
+#pragma once
+
+#include <string_view>
+
+#include "ringpost/base/socket_address.hh"
+#include "ringpost/config/settings.hh"
+#include "ringpost/smtp/address.hh"
+#include "ringpost/smtp/reply.hh"
+
+namespace ringpost::policy {
+
+/// What to answer to a RCPT for `recipient` from `client` on a listener of `role`. Code 0: it is welcome.
+///
+/// Mail for our own domains (relay.domains) is taken from everybody on role mx, mail for anywhere from relay.clients on every role.
+/// Whoever is welcome may still name a recipient that does not exist, or a domain whose route refuses it.
+/// Lifetime: the reply's text is of `settings` or a literal.
+smtp::Reply answer_recipient(const config::Settings& settings, config::ListenerRole role, const IpAddress& client,
+                             const smtp::Path& recipient);
+
+/// Where mail for an address goes: the longest match of route.DOMAIN, else route.default. `address` is what Path::address() gave:
+/// "postmaster" without a domain is the postmaster of own_domain().
+const config::Route& route_for(const config::Settings& settings, std::string_view address);
+
+/// The domain of an address; empty where there is none.
+std::string_view domain_of(std::string_view address);
+
+/// The domain that "postmaster" without one means: the first of relay.domains that is no pattern, else our host name.
+std::string_view own_domain(const config::Settings& settings);
+
+}  // namespace ringpost::policy

@@ -1,0 +1,86 @@
+// Where an SMTP session puts a message: the seam between the conversation and the spool.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ringpost/base/bytes.hh"
+#include "ringpost/base/error.hh"
+#include "ringpost/base/id.hh"
+#include "ringpost/base/socket_address.hh"
+#include "ringpost/base/units.hh"
+#include "ringpost/event/event.hh"
+#include "ringpost/runtime/task.hh"
+
+namespace ringpost::receive {
+
+/// Sender and recipients of one transaction. Reused from message to message, so that it stops allocating.
+class Envelope {
+ public:
+  void clear();
+  void set_reverse_path(std::string_view address) { reverse_path_.assign(address); }
+  /// `parameters`: of RCPT, as they are to be kept and relayed (smtp/notification.hh); mostly empty.
+  void add_recipient(std::string_view address, std::string_view parameters = {});
+  /// Of MAIL, likewise.
+  void set_parameters(std::string_view parameters) { parameters_.assign(parameters); }
+
+  /// Without brackets; empty: the null sender.
+  std::string_view reverse_path() const { return reverse_path_; }
+  std::string_view parameters() const { return parameters_; }
+  std::size_t recipients() const { return entries_.size(); }
+  std::string_view recipient(std::size_t index) const;
+  std::string_view recipient_parameters(std::size_t index) const;
+
+  bool smtputf8 = false;        ///< MAIL had SMTPUTF8: the next hop needs it too
+  bool eight_bit_body = false;  ///< MAIL had BODY=8BITMIME
+  IpAddress client;
+
+ private:
+  std::string reverse_path_;
+  struct Entry {
+    std::uint32_t begin, address_end, end;  // of the address, and of the parameters right behind it
+  };
+  std::string parameters_;
+  std::string text_;
+  std::vector<Entry> entries_;
+};
+
+/// Why a message was not kept, in the terms of the audit log and of the reply.
+struct Refusal {
+  event::Reason reason = event::Reason::none;
+  event::ReplyCode reply;
+};
+
+/// One message on its way in. Made by Intake; dies without a trace unless commit() succeeded.
+///
+/// Lifetime: no call may be in flight when it dies.
+class Incoming {
+ public:
+  virtual ~Incoming() = default;
+  virtual const MessageId& id() const = 0;
+  /// Takes the next bytes of the message as it will be relayed. May wait for memory or disk.
+  /// Errors: no_space, io, unavailable, no_memory: the message cannot be kept; give up on it.
+  virtual runtime::Task<Result<>> write(Bytes content) = 0;
+  /// Makes the message durable together with its audit record, and hands it to delivery.
+  /// Order: returns success only when every byte and the sync succeeded: now 250 may be said.
+  virtual runtime::Task<Result<>> commit(const Envelope& envelope, bool eight_bit) = 0;
+};
+
+/// What all sessions of one shard put their mail into.
+class Intake {
+ public:
+  virtual ~Intake() = default;
+  /// May a message of `size` bytes (0: unknown) come in now? Errors: no_space (452), unavailable: keys or audit are away (451),
+  /// no_memory (451).
+  virtual Result<> admit(std::uint64_t size) = 0;
+  /// Starts a message. May wait for a staging buffer, until `deadline`. Errors: as write().
+  virtual runtime::Task<Result<std::unique_ptr<Incoming>>> begin(Instant deadline) = 0;
+  /// Tells the audit log about a message that was refused (an observational event).
+  virtual void refused(const Envelope& envelope, std::uint64_t size, const Refusal& refusal) = 0;
+};
+
+}  // namespace ringpost::receive

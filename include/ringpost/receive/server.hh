@@ -1,0 +1,76 @@
+// The receiving side of one shard: its listeners and the SMTP sessions on them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "ringpost/base/log.hh"
+#include "ringpost/config/settings.hh"
+#include "ringpost/metrics/shard_metrics.hh"
+#include "ringpost/policy/connections.hh"
+#include "ringpost/receive/intake.hh"
+#include "ringpost/runtime/receiver.hh"
+#include "ringpost/runtime/ring.hh"
+#include "ringpost/runtime/scope.hh"
+#include "ringpost/runtime/signal.hh"
+#include "ringpost/runtime/task.hh"
+#include "ringpost/smtp/reply.hh"
+
+namespace ringpost::receive {
+
+class Session;
+
+/// What sessions share. Everything outlives the server.
+struct Surroundings {
+  runtime::Ring& ring;
+  Intake& intake;
+  policy::ConnectionBook& connections;
+  metrics::ShardMetrics& metrics;
+  Log& log;
+};
+
+/// A listening socket, made (as root if need be) before the shard starts.
+struct ListeningSocket {
+  Fd fd;
+  config::Listener listener;
+};
+
+/// Accepts connections and runs a session on each.
+///
+/// Lifetime: await stop() before it dies.
+class Server {
+ public:
+  Server(Surroundings surroundings, std::shared_ptr<const config::Settings> settings);
+  Server(const Server&) = delete;
+  ~Server();
+
+  /// Starts accepting on `socket`, which it owns from here on.
+  void listen(const ListeningSocket& socket);
+  /// Sessions that begin from now on follow `settings`; those that run keep theirs.
+  void reconfigure(std::shared_ptr<const config::Settings> settings) { settings_ = std::move(settings); }
+  /// Stops accepting. Sessions that wait for a command get 421; those with a message on its way may finish it until `deadline`,
+  /// then all are cut. A message whose commit() runs is always waited for.
+  runtime::Task<void> stop(Instant deadline);
+  std::size_t sessions() const { return sessions_.size(); }
+
+ private:
+  friend class Session;
+  struct Listening;
+  runtime::Task<void> accept_loop(Listening& listening);
+  runtime::Task<void> run_session(Fd socket, Listening& listening);
+  runtime::Task<void> turn_away(Fd socket, smtp::Reply reply);
+  bool runs(const Session* session) const;
+  void log_early_talker(const IpAddress& client);
+
+  Surroundings surroundings_;
+  std::shared_ptr<const config::Settings> settings_;
+  runtime::Scope scope_;
+  runtime::Signal session_ended_;
+  std::vector<std::unique_ptr<Listening>> listening_;
+  std::vector<Session*> sessions_;
+  bool stopping_ = false;
+  LogLimit refused_log_, early_log_;
+};
+
+}  // namespace ringpost::receive

@@ -1,0 +1,71 @@
+// Which command is allowed now: the pure state machine of a server session and the transaction in it.
+#pragma once
+
+#include <cstdint>
+
+#include "ringpost/smtp/command.hh"
+#include "ringpost/smtp/reply.hh"
+
+namespace ringpost::smtp {
+
+/// What to do with a command that parsed.
+struct Decision {
+  Reply refusal{};       ///< code 0: allowed
+  bool swallow = false;  ///< BDAT: its chunk is on its way; read exactly that many bytes and drop them, then reply
+
+  bool allowed() const { return !refusal; }
+};
+
+/// The order of commands (RFC 5321 section 4.1.4, RFC 3030 section 2 and 4.2). It holds no addresses and no bytes: the session
+/// asks `decide`, does what it must (policy, storage), and reports what came of it with one of the events.
+class TransactionState {
+ public:
+  /// May `verb` run now? Nothing changes.
+  Decision decide(Verb verb) const;
+
+  // Events. Each is reported only after `decide` allowed the command, and asserts that.
+
+  /// EHLO (`extended`) or HELO got 250: an open transaction is gone.
+  void greeted(bool extended);
+  /// MAIL got 250.
+  void mail_accepted();
+  /// RCPT got 250.
+  void rcpt_accepted();
+  /// DATA got 354: until `message_ended` no command is read.
+  void data_started();
+  /// A chunk was taken in full and got 250. With `last` the message is complete: the transaction is over, whatever the reply.
+  void chunk_accepted(bool last);
+  /// A chunk was dropped: refused for its content, its size or its storage, or by `decide`. Without `last` only RSET, EHLO and
+  /// HELO lead on; with it the transaction is over.
+  void chunk_refused(bool last);
+  /// The end of DATA was seen, and the message accepted or refused.
+  void message_ended();
+  /// RSET got 250, or the session gave up on the transaction.
+  void reset();
+  /// STARTTLS succeeded: nothing the client said before counts (RFC 3207 section 4.2).
+  void forget_all();
+
+  bool greeted() const { return greeting_ != Greeting::none; }
+  bool extended() const { return greeting_ == Greeting::ehlo; }
+  bool in_transaction() const { return stage_ != Stage::idle; }
+  bool has_recipients() const { return recipients_; }
+  bool in_data() const { return stage_ == Stage::data; }
+  bool in_chunks() const { return stage_ == Stage::chunks; }
+  bool chunk_failed() const { return stage_ == Stage::failed; }
+
+ private:
+  enum class Greeting : std::uint8_t { none, helo, ehlo };
+  enum class Stage : std::uint8_t {
+    idle,
+    mail,    ///< MAIL accepted, perhaps recipients
+    data,    ///< the client sends text
+    chunks,  ///< at least one chunk accepted
+    failed,  ///< a chunk failed: the rest is dropped
+  };
+
+  Greeting greeting_ = Greeting::none;
+  Stage stage_ = Stage::idle;
+  bool recipients_ = false;
+};
+
+}  // namespace ringpost::smtp

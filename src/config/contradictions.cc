@@ -1,0 +1,103 @@
+#include "contradictions.hh"
+
+#include <algorithm>
+#include <bit>
+
+#include "values.hh"
+
+namespace ringpost::config {
+namespace {
+
+struct Checker {
+  const OriginOf& origin_of;
+  const IsSound& is_sound;
+  Problems& problems;
+
+  bool sound(std::initializer_list<std::string_view> keys) const { return std::ranges::all_of(keys, is_sound); }
+  bool given(std::string_view key) const { return origin_of(key) != nullptr; }
+
+  /// The problem stands where the first of `keys` that was given stands.
+  void report(std::initializer_list<std::string_view> keys, std::string reason) {
+    std::string key{*keys.begin()};
+    const Origin* origin = nullptr;
+    for (std::string_view candidate : keys) {
+      if ((origin = origin_of(candidate)) != nullptr) {
+        key = candidate;
+        break;
+      }
+    }
+    problems.push_back({.file = origin ? origin->file : "",
+                        .line = origin ? origin->line : 0,
+                        .key = key,
+                        .nearest = key,
+                        .reason = std::move(reason)});
+  }
+
+  /// `lower` must not exceed `upper`; a default `lower` that does is no contradiction but the smaller limit's business.
+  template <typename Value>
+  void at_most(std::string_view lower_key, Value lower, std::string_view upper_key, Value upper, bool defaults_too) {
+    if (lower <= upper || !sound({lower_key, upper_key}) || !(defaults_too || given(lower_key))) return;
+    std::string bound;
+    if constexpr (std::is_same_v<Value, Duration>) {
+      bound = duration_text(upper);
+    } else {
+      bound = std::to_string(upper);
+    }
+    report({lower_key, upper_key}, std::string{lower_key} + " must not exceed " + std::string{upper_key} + ", which is " + bound);
+  }
+
+  void power_of_two(std::string_view key, std::uint64_t value) {
+    if (!std::has_single_bit(value) && sound({key})) report({key}, bytes_text(value) + " is no power of two");
+  }
+
+  void apart(std::string_view key, const std::string& path, std::string_view other_key, const std::string& other) {
+    bool inside = path == other || path.starts_with(other + "/") || other.starts_with(path + "/");
+    if (inside && sound({key, other_key}))
+      report({key, other_key}, std::string{key} + " and " + std::string{other_key} + " must lie apart: different users own them");
+  }
+
+  void listeners(const std::vector<Listener>& all) {
+    for (const Listener& listener : all) {
+      std::string prefix = "listener." + listener.name + ".", address_key = prefix + "address";
+      if (!sound({address_key})) continue;
+      if (!listener.address) {
+        report({address_key, prefix + "role", prefix + "bare_newline", prefix + "greeting_delay"}, "listener " + listener.name + " has no address");
+        continue;
+      }
+      auto same = [&](const Listener& other) { return other.address == listener.address; };
+      auto first = std::ranges::find_if(all, same);
+      if (first->name != listener.name && sound({"listener." + first->name + ".address"}))
+        report({address_key}, listener.address.text() + " is already the address of listener " + first->name);
+    }
+  }
+};
+
+}  // namespace
+
+void find_contradictions(const Settings& s, const OriginOf& origin_of, const IsSound& is_sound, Problems& problems) {
+  Checker check{origin_of, is_sound, problems};
+  check.listeners(s.listeners);
+  check.at_most("retry.first", s.retry.first, "retry.max", s.retry.max, true);
+  check.at_most("retry.max", s.retry.max, "queue.lifetime", s.queue.lifetime, false);
+  check.at_most("limits.connections_per_client", s.limits.connections_per_client, "limits.connections_per_prefix",
+                s.limits.connections_per_prefix, false);
+  check.at_most("limits.connections_per_client", s.limits.connections_per_client, "limits.connections_max",
+                s.limits.connections_max, false);
+  check.at_most("limits.connections_per_prefix", s.limits.connections_per_prefix, "limits.connections_max",
+                s.limits.connections_max, false);
+  check.at_most("memory.receive_buffer_bytes", s.memory.receive_buffer_bytes, "memory.receive_bytes", s.memory.receive_bytes,
+                true);
+  check.power_of_two("memory.receive_buffer_bytes", s.memory.receive_buffer_bytes);
+  check.apart("keys.directory", s.keys.directory, "spool.directory", s.spool.directory);
+  check.apart("audit.directory", s.audit.directory, "spool.directory", s.spool.directory);
+  check.apart("audit.directory", s.audit.directory, "keys.directory", s.keys.directory);
+  if (s.control.socket.size() > SocketAddress::kPathMax && check.sound({"control.socket"}))
+    check.report({"control.socket"},
+                 "the path is longer than the " + std::to_string(SocketAddress::kPathMax) + " octets a socket's name may have");
+  if (s.audit.when_unavailable == WhenUnavailable::buffer && s.audit.buffer_bytes_max == 0 &&
+      check.sound({"audit.when_unavailable", "audit.buffer_bytes_max"}))
+    check.report({"audit.buffer_bytes_max", "audit.when_unavailable"},
+                 "audit.when_unavailable = buffer needs an audit.buffer_bytes_max above 0");
+}
+
+}  // namespace ringpost::config

@@ -1,0 +1,184 @@
+// Messages whose way is not known: they are opened, sorted by where their recipients are, and sent off in as many legs as there are sites.
+#include <algorithm>
+
+#include "deliver/site.hh"
+#include "ringpost/config/domains.hh"
+#include "ringpost/deliver/deliverer.hh"
+#include "ringpost/policy/recipients.hh"
+
+namespace ringpost::deliver {
+
+namespace {
+
+using Verdict = RecipientResult::Verdict;
+
+// One message asks for so many domains at a time.
+constexpr std::size_t kLookUpsAtOnce = 32;
+// Mail of a route that holds is looked at this often; a change of settings brings it back at once.
+constexpr Duration kHoldPause = std::chrono::minutes(10);
+constexpr std::size_t kParkedMax = 100'000;
+constexpr std::size_t kKnownMax = 200'000;
+
+// 550 5.7.1, as RCPT would have been answered.
+const event::ReplyCode kRejected{550, 5, 7, 1};
+
+/// True when the way of `route` needs an answer of DNS.
+bool is_looked_up(const config::Route& route) {
+  return route.kind == config::Route::Kind::mx || (route.is_next_hop() && !route.address);
+}
+
+/// What names the site of these hosts: equal for all domains whose mail they take.
+std::string key_of(const config::Route& route, const Hosts& hosts) {
+  if (route.kind != config::Route::Kind::mx)
+    return (route.kind == config::Route::Kind::lmtp ? "lmtp:" : "smtp:") + route.host + ":" + std::to_string(route.port);
+  std::vector<std::string> names = hosts.names;
+  std::ranges::sort(names);
+  std::string key = "mx:";
+  for (const std::string& name : names) key += name + ",";
+  return key;
+}
+
+}  // namespace
+
+runtime::Task<void> Deliverer::open_and_route() {
+  while (!unrouted_.empty() && !stopping_) {
+    queue::Message& message = *unrouted_.front();
+    unrouted_.pop_front();
+    auto outgoing = co_await surroundings_.source.open(message);
+    if (!outgoing) {
+      surroundings_.source.postpone(message, outgoing.error());
+      continue;
+    }
+    std::vector<Way> ways = ways_of(message, **outgoing);
+    const bool asks = std::ranges::any_of(ways, [](const Way& way) { return !way.domain.empty(); });
+    if (asks) {
+      ++routing_;
+      scope_.spawn(look_up_and_send(message, std::move(*outgoing), std::move(ways)));
+    } else {
+      send_off(message, **outgoing, std::move(ways));
+    }
+  }
+  --openers_;
+}
+
+// The recipients that wait, by route, and by domain where the route asks DNS for each.
+std::vector<Way> Deliverer::ways_of(const queue::Message& message, const Outgoing& outgoing) const {
+  std::vector<Way> ways;
+  std::unordered_map<std::string, std::size_t> places;
+  for (std::size_t i = 0; i < message.recipients.size(); ++i) {
+    if (message.recipients[i].state != queue::State::waiting) continue;
+    const std::string_view address = outgoing.recipient(i);
+    const config::Route& route = policy::route_for(*settings_, address);
+    std::string domain;
+    if (is_looked_up(route)) {
+      domain = route.host;
+      if (route.kind == config::Route::Kind::mx) {
+        const std::string_view own = policy::domain_of(address);
+        domain = config::LowerDomain{own.empty() ? policy::own_domain(*settings_) : own}.text();
+      }
+    }
+    const std::string place = domain + "/" + std::to_string(reinterpret_cast<std::uintptr_t>(&route));
+    auto [found, fresh] = places.try_emplace(place, ways.size());
+    if (fresh) ways.push_back({.route = &route, .domain = std::move(domain)});
+    ways[found->second].recipients.push_back(static_cast<std::uint32_t>(i));
+  }
+  return ways;
+}
+
+runtime::Task<void> Deliverer::look_up_and_send(queue::Message& message, std::unique_ptr<Outgoing> outgoing, std::vector<Way> ways) {
+  // The routes point into these settings.
+  const std::shared_ptr<const config::Settings> settings = settings_;
+  std::size_t running = 0;
+  runtime::Signal ended{surroundings_.ring};
+  for (Way& way : ways) {
+    if (way.domain.empty()) continue;
+    while (running >= kLookUpsAtOnce) (void)co_await ended.wait();
+    ++running;
+    scope_.spawn(look_up(way, running, ended));
+  }
+  while (running > 0) (void)co_await ended.wait();
+  --routing_;
+  if (settings != settings_ || stopping_) {
+    surroundings_.source.leave(message);
+    surroundings_.source.put_back(message, surroundings_.ring.now(), event::Reason::none);
+    kick();
+    co_return;
+  }
+  send_off(message, *outgoing, std::move(ways));
+}
+
+runtime::Task<void> Deliverer::look_up(Way& way, std::size_t& running, runtime::Signal& ended) {
+  if (surroundings_.hosts) {
+    const bool mx = way.route->kind == config::Route::Kind::mx;
+    if (mx) way.hosts = co_await surroundings_.hosts->mail_hosts(way.domain);
+    else way.hosts = co_await surroundings_.hosts->host(way.domain, way.route->port);
+  } else {
+    way.hosts = std::unexpected(NoHosts{{.verdict = Verdict::deferred, .reason = event::Reason::dns_temporary}, surroundings_.ring.now()});
+  }
+  --running;
+  ended.notify_all();
+}
+
+// Every recipient gets its place in a line, a result, or another day.
+void Deliverer::send_off(queue::Message& message, const Outgoing& outgoing, std::vector<Way> ways) {
+  Attempt settled;
+  std::vector<RecipientResult> results;
+  std::vector<std::uint32_t> whose;
+  auto settle = [&](const Way& way, const RecipientResult& result) {
+    for (std::uint32_t recipient : way.recipients) {
+      whose.push_back(recipient);
+      results.push_back(result);
+    }
+  };
+  std::erase_if(ways, [&](Way& way) {
+    if (way.route->kind == config::Route::Kind::reject)
+      settle(way, {.verdict = Verdict::failed, .reason = event::Reason::policy, .reply = kRejected, .text = way.route->text});
+    else if (!way.hosts) settle(way, way.hosts.error().result);
+    else return false;
+    return true;
+  });
+  if (!results.empty()) {
+    settled.begin(message.recipients.size(), whose);
+    settled.results = std::move(results);
+    surroundings_.source.record(message, outgoing, settled, !ways.empty());
+    if (ways.empty()) return kick();
+  } else {
+    surroundings_.source.leave(message);
+  }
+  if (ways.empty()) return surroundings_.source.put_back(message, surroundings_.ring.now(), event::Reason::none);  // nobody waits
+
+  Split* split = nullptr;
+  if (ways.size() > 1 || !whose.empty()) {
+    split = splits_.emplace(&message, std::make_unique<Split>()).first->second.get();
+    split->legs = ways.size() + 1;  // one of them is ours, so that it does not end meanwhile
+    split->recorded = !whose.empty();
+  }
+  for (Way& way : ways) send_one(message, split, std::move(way));
+  if (split) leg_over(message, split, nullptr, nullptr, kNever);
+  kick();
+}
+
+void Deliverer::send_one(queue::Message& message, Split* split, Way way) {
+  const Instant now = surroundings_.ring.now();
+  if (way.route->is_hold()) {
+    if (!split) remember(message, {.way = Known::Way::hold});
+    if (parked_.size() < kParkedMax) parked_.push_back(message.id);
+    if (split) return leg_over(message, split, nullptr, nullptr, now + kHoldPause);
+    return surroundings_.source.put_back(message, now + kHoldPause, event::Reason::route_holds);
+  }
+  const bool looked_up = !way.domain.empty();
+  Site& site = looked_up ? site_of(key_of(*way.route, *way.hosts), std::move(way.hosts->names), std::move(way.hosts->addresses))
+                         : site_of(*way.route);
+  if (looked_up && way.route->kind == config::Route::Kind::lmtp) site.protocol = Protocol::lmtp;
+  if (!split) remember(message, {.site = site.id, .expires = looked_up ? way.hosts->expires : kNever});
+  take(site, {.message = &message, .split = split, .recipients = split ? std::move(way.recipients) : std::vector<std::uint32_t>{}});
+}
+
+// What this message's destination means for the next ones that go there.
+void Deliverer::remember(const queue::Message& message, const Known& known) {
+  if (message.destination == queue::Destination{}) return;
+  if (known_.size() >= kKnownMax) known_.clear();
+  known_.insert_or_assign(message.destination, known);
+}
+
+}  // namespace ringpost::deliver

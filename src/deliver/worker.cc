@@ -1,0 +1,158 @@
+// One connection's life: job after job, a while of idleness, the end.
+#include <algorithm>
+
+#include "deliver/site.hh"
+#include "ringpost/deliver/deliverer.hh"
+
+namespace ringpost::deliver {
+
+namespace {
+
+// Of a site with many addresses so many are tried for one connection.
+constexpr std::size_t kAddressesTried = 6;
+
+/// How long until the next message may go; zero: now, and a token is taken.
+Duration wait_for_token(Site& site, std::size_t shards, Instant now) {
+  if (site.rate.messages == 0) return {};
+  const double per_s = static_cast<double>(site.rate.messages) / std::chrono::duration<double>(site.rate.per).count() / static_cast<double>(shards);
+  const double passed = std::chrono::duration<double>(now - std::max(site.filled, now - std::chrono::hours(1))).count();
+  site.tokens = std::min(std::max(per_s, 1.0), site.tokens + passed * per_s);
+  site.filled = now;
+  if (site.tokens >= 1) {
+    site.tokens -= 1;
+    return {};
+  }
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>((1 - site.tokens) / per_s)) + Duration{1};
+}
+
+}  // namespace
+
+runtime::Task<void> Deliverer::work(Site& site) {
+  std::unique_ptr<Connection> connection;
+  Attempt attempt;
+  const std::uint64_t generation = settings_generation_;
+  const Duration patience = settings_->deliver.timeout.idle;
+  Account& account = *site.account;
+  while (!stopping_ && generation == settings_generation_ && surroundings_.ring.now() >= site.suspended_until) {
+    const Instant now = surroundings_.ring.now();
+    const bool work_waits = !site.jobs.empty();
+    const Duration pause = work_waits ? wait_for_token(site, surroundings_.shards, now) : Duration{};
+    if (!work_waits || pause > Duration{}) {
+      if (!work_waits && (surroundings_.permits.contended(account.id) || account.hungry || !standing_.empty())) break;
+      if (work_waits && pause > patience && connection) co_await close(site, connection);
+      ++site.idle;
+      bool woken = co_await site.work.wait(now + (work_waits ? pause : patience));
+      --site.idle;
+      if (site.woken > 0) --site.woken;
+      if (!woken && !work_waits && site.jobs.empty()) break;
+      continue;
+    }
+    Job job = std::move(site.jobs.front());
+    site.jobs.pop_front();
+    // More may follow: another worker takes it meanwhile, or the line is filled up.
+    if (!site.jobs.empty() || (single_ == &site && surroundings_.queue.next_due() <= now)) {
+      attend_later(site);
+      kick();
+    }
+    bool go_on = co_await deliver_one(site, connection, std::move(job), attempt);
+    if (!go_on) break;
+  }
+  co_await close(site, connection);
+  --site.workers;
+  --account.workers;
+  --workers_;
+  surroundings_.permits.release_one(account.id);
+  feed(account);
+  while (!standing_.empty()) {
+    auto next = sites_.find(standing_.front());
+    standing_.pop_front();
+    if (next == sites_.end() || !std::exchange(next->second->stands, false) || next->second->jobs.empty()) continue;
+    attend_later(*next->second);
+    break;
+  }
+  attend_later(site);
+  kick();
+  worker_ended_.notify_all();
+}
+
+// False when the hosts cannot be reached now.
+runtime::Task<bool> Deliverer::deliver_one(Site& site, std::unique_ptr<Connection>& connection, Job job, Attempt& attempt) {
+  queue::Message& message = *job.message;
+  auto outgoing = co_await surroundings_.source.open(message);
+  if (!outgoing) {
+    if (job.split) {
+      job.split->failure = outgoing.error();
+      leg_over(message, job.split, nullptr, nullptr, kNever);
+    } else {
+      surroundings_.source.postpone(message, outgoing.error());
+    }
+    co_return true;
+  }
+  attempt.begin(message.recipients.size(), job.recipients);
+  bool reached = true, tried = false;
+  for (Next next = Next::fresh_connection; next != Next::done; tried = true) {
+    auto opened = co_await ensure_open(site, connection, attempt.host);
+    reached = opened.has_value();
+    if (!reached && !tried && site.open > 0 && !stopping_ && !cutting_) {
+      // One connection too many, while others work: they take the message, and nothing happened to it.
+      surroundings_.source.leave(message);
+      site.jobs.push_front(std::move(job));
+      co_return false;
+    }
+    if (!reached) attempt.give_rest(message, opened.error().as_result());
+    if (!reached) break;
+    next = co_await connection->deliver(**outgoing, message, attempt);
+  }
+  if (reached) message_went(site, connection->broken());
+  leg_over(message, job.split, outgoing->get(), &attempt, kNever);
+  co_return reached;
+}
+
+// A usable connection in `connection`, or why there is none; `host` is the one that was tried last.
+runtime::Task<std::expected<void, Trouble>> Deliverer::ensure_open(Site& site, std::unique_ptr<Connection>& connection, event::Host& host) {
+  if (connection && connection->usable()) co_return std::expected<void, Trouble>{};
+  co_await close(site, connection);
+  metrics::ShardMetrics& metrics = surroundings_.metrics;
+  const std::vector<SocketAddress> addresses = site.addresses;
+  Trouble trouble{.reason = event::Reason::connection_lost};
+  for (std::size_t i = 0; i < std::min(addresses.size(), kAddressesTried) && !cutting_; ++i) {
+    connection = std::make_unique<Connection>(surroundings_.ring, settings_, addresses[i], site.protocol, site.memory, site.messages_max);
+    open_.push_back(connection.get());
+    metrics.delivery_connections.add();
+    metrics.delivery_connections_open.add(1);
+    host = connection->host();
+    auto opened = co_await connection->open();
+    if (opened) {
+      ++site.open;
+      site_answered(site);
+      co_return std::expected<void, Trouble>{};
+    }
+    trouble = std::move(opened.error());
+    metrics.delivery_connection_failures.add();
+    if (auto suppressed = failure_log_.admit(surroundings_.ring.now()))
+      surroundings_.log.warning("next hop cannot be used for now",
+                                {{"host", addresses[i]}, {"code", trouble.reply.code}, {"suppressed", *suppressed}});
+    std::unique_ptr<Connection> failed = std::move(connection);
+    co_await failed->close();
+    std::erase(open_, failed.get());
+    metrics.delivery_connections_open.add(-1);
+    // Others of this site may work: what failed goes to the end of the line until the addresses are asked for again.
+    if (addresses.size() > 1 && site.addresses == addresses) {
+      auto place = std::ranges::find(site.addresses, addresses[i]);
+      std::rotate(place, place + 1, site.addresses.end());
+    }
+  }
+  if (!cutting_) site_failed(site);
+  co_return std::unexpected(std::move(trouble));
+}
+
+runtime::Task<void> Deliverer::close(Site& site, std::unique_ptr<Connection>& connection) {
+  if (!connection) co_return;
+  --site.open;
+  co_await connection->close();
+  std::erase(open_, connection.get());
+  surroundings_.metrics.delivery_connections_open.add(-1);
+  connection.reset();
+}
+
+}  // namespace ringpost::deliver

@@ -1,0 +1,71 @@
+#include "ringpost/policy/recipients.hh"
+
+#include <algorithm>
+
+#include "ringpost/config/domains.hh"
+#include "ringpost/policy/relay.hh"
+
+namespace ringpost::policy {
+namespace {
+
+constexpr smtp::Reply kNoSuchUser{550, {5, 1, 1}, "No such user here"};
+
+bool is_postmaster(std::string_view local) {
+  constexpr std::string_view kPostmaster = "postmaster";
+  if (local.size() == kPostmaster.size() + 2 && local.starts_with('"') && local.ends_with('"')) local = local.substr(1, kPostmaster.size());
+  return std::ranges::equal(local, kPostmaster, [](char a, char b) { return (a | 0x20) == b; });
+}
+
+/// A local part that some next hop may read as a further address to send to: user%elsewhere, elsewhere!user, "user@elsewhere".
+bool holds_a_route(std::string_view local) { return local.find_first_of("%!@:") != local.npos; }
+
+const config::Route& route_of_domain(const config::Settings& settings, std::string_view lower_domain) {
+  auto found = config::most_specific(settings.route.domains, lower_domain, &config::DomainRoute::domain);
+  return found ? found->route : settings.route.fallback;
+}
+
+}  // namespace
+
+std::string_view domain_of(std::string_view address) {
+  const std::size_t at = address.rfind('@');
+  return at == address.npos ? std::string_view{} : address.substr(at + 1);
+}
+
+std::string_view own_domain(const config::Settings& settings) {
+  for (const std::string& domain : settings.relay.domains)
+    if (!domain.starts_with('*')) return domain;
+  return settings.hostname;
+}
+
+const config::Route& route_for(const config::Settings& settings, std::string_view address) {
+  if (settings.route.domains.empty()) return settings.route.fallback;
+  std::string_view domain = domain_of(address);
+  return route_of_domain(settings, config::LowerDomain{domain.empty() ? own_domain(settings) : domain}.text());
+}
+
+smtp::Reply answer_recipient(const config::Settings& settings, config::ListenerRole role, const IpAddress& client,
+                             const smtp::Path& recipient) {
+  const bool trusted = may_relay(client, settings.relay.clients);
+  if (!trusted && role != config::ListenerRole::mx) return smtp::replies::kRelayDenied;
+  if (trusted && settings.route.domains.empty() && settings.recipients.empty() && settings.route.fallback.kind != config::Route::Kind::reject)
+    return {};
+
+  const bool bare = recipient.kind != smtp::Path::Kind::mailbox;  // <postmaster>
+  const std::string_view local = bare ? recipient.bare_local : recipient.mailbox.local;
+  const config::LowerDomain lower{bare ? own_domain(settings) : recipient.mailbox.domain};
+  const std::string_view domain = lower.text();
+  const bool ours = bare || (!recipient.mailbox.literal && config::most_specific(settings.relay.domains, domain) != nullptr);
+  if (!trusted && !ours) return smtp::replies::kRelayDenied;
+
+  const config::Route& route = route_of_domain(settings, domain);
+  if (route.kind == config::Route::Kind::reject) return {550, {5, 7, 1}, route.text};
+  if (is_postmaster(local) && (ours || trusted)) return {};
+  const auto rule = config::most_specific(settings.recipients, domain, &config::RecipientRule::domain);
+  const bool listed = rule && rule->value.kind == config::RecipientRule::Kind::file;
+  if (listed) return rule->list && rule->list->contains(local, domain) ? smtp::Reply{} : kNoSuchUser;
+  // Nobody says that such a user exists, and what it might do elsewhere is relaying.
+  if (!trusted && holds_a_route(local)) return smtp::replies::kRelayDenied;
+  return {};
+}
+
+}  // namespace ringpost::policy

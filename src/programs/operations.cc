@@ -1,0 +1,101 @@
+#include "programs/operations.hh"
+
+#include <cstring>
+
+#include "programs/completion.hh"
+#include "programs/config_files.hh"
+#include "ringpost/control/json.hh"
+
+namespace ringpost::programs {
+
+namespace {
+constexpr Duration kFollowPatience = std::chrono::seconds(2);
+}
+
+Operations::Operations(config::Configuration configuration, std::string config_path, std::string config_opened,
+                       std::vector<IpAddress> own_addresses, SettingsBoard& board, Log& log)
+    : configuration_(std::move(configuration)), config_path_(std::move(config_path)), config_opened_(std::move(config_opened)),
+      own_addresses_(std::move(own_addresses)),
+      board_(board), log_(log) {}
+
+void Operations::set_facts(const Facts& facts, std::vector<const metrics::ShardMetrics*> metrics) {
+  facts_ = facts;
+  metrics_ = std::move(metrics);
+}
+
+std::string Operations::status() {
+  std::string out;
+  control::JsonWriter json{out};
+  auto sum = [&](auto member) {
+    std::int64_t total = 0;
+    for (const metrics::ShardMetrics* shard : metrics_) total += static_cast<std::int64_t>((shard->*member).value());
+    return total;
+  };
+  using Metrics = metrics::ShardMetrics;
+  json.begin_object();
+  json.field("shards", facts_.shards);
+  json.field("partitions", facts_.partitions);
+  json.field("separation", facts_.separated ? "users" : "none");
+  json.field("helpers", facts_.helpers_are_services ? "services" : unsupervised_.load(std::memory_order_relaxed) ? "unsupervised" : "kept");
+  json.field("hardware_aes", facts_.hardware_aes);
+  json.field("uptime_s", std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - started_).count());
+  json.field("connections", sum(&Metrics::connections_open));
+  json.field("accepted", sum(&Metrics::messages_accepted));
+  json.field("queued", sum(&Metrics::messages_queued));
+  json.field("recovering", sum(&Metrics::partitions_recovering));
+  json.field("delivered", sum(&Metrics::recipients_delivered));
+  json.field("deferred", sum(&Metrics::recipients_deferred));
+  json.field("failed", sum(&Metrics::recipients_failed));
+  json.key("totals");
+  json.raw(metrics::json_totals(metrics_));
+  json.end_object();
+  // One line: the control protocol ends lines with newlines.
+  std::erase(out, '\n');
+  return out;
+}
+
+std::string Operations::metrics() { return metrics::prometheus_text(metrics_); }
+
+control::Answer Operations::get(std::string_view key) {
+  std::lock_guard lock{mutex_};
+  if (key.empty()) return configuration_.dump();
+  auto entry = configuration_.get(key);
+  if (!entry) return std::unexpected(entry.error().text());
+  return entry->text() + "\n";
+}
+
+control::Answer Operations::set(std::string_view assignment, std::uint32_t) {
+  std::lock_guard lock{mutex_};
+  return apply(configuration_.with(assignment));
+}
+
+control::Answer Operations::reload(std::uint32_t) {
+  std::lock_guard lock{mutex_};
+  std::vector<config::Source> sources;
+  if (!config_path_.empty()) {
+    auto read = read_sources(config_path_, config_opened_);
+    if (!read) return std::unexpected(read.error());
+    sources = std::move(*read);
+  }
+  return apply(configuration_.reloaded(sources));
+}
+
+// All of it, or nothing.
+control::Answer Operations::apply(config::Configuration::Built built) {
+  if (!built) return std::unexpected(text_of(built.error()));
+  auto settings = std::make_shared<config::Settings>(built->settings());
+  auto completed = complete(*settings, own_addresses_, board_.current()->dns.servers);
+  if (!completed) return std::unexpected(completed.error());
+  std::vector<config::Change> changes = config::Configuration::changes(configuration_, *built);
+  configuration_ = std::move(*built);
+  log_.set_level(settings->log.level);
+  if (!board_.publish(settings, kFollowPatience)) return std::unexpected("accepted, but a shard is too busy to follow yet");
+  std::string text;
+  for (const config::Change& change : changes) {
+    log_.info("setting changed", {{"key", OperatorText{change.key}}});
+    text += change.key + ": " + change.from + " -> " + change.to + "\n";
+  }
+  return text.empty() ? "nothing changed\n" : text;
+}
+
+}  // namespace ringpost::programs

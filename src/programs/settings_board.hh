@@ -1,0 +1,53 @@
+// The settings in force and the wish to stop, as every shard sees them.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+
+#include "ringpost/config/settings.hh"
+
+namespace ringpost::programs {
+
+/// Published by whoever changes them, looked at by every shard a few times a second. Threads: any.
+class SettingsBoard {
+ public:
+  SettingsBoard(std::shared_ptr<const config::Settings> settings, std::size_t shards) : settings_(std::move(settings)), shards_(shards) {}
+
+  std::shared_ptr<const config::Settings> current() const {
+    std::lock_guard lock{mutex_};
+    return settings_;
+  }
+  std::uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
+
+  /// All shards follow `settings` when this returns true; false when one of them did not within `patience`.
+  bool publish(std::shared_ptr<const config::Settings> settings, Duration patience) {
+    std::unique_lock lock{mutex_};
+    settings_ = std::move(settings);
+    followed_ = 0;
+    generation_.fetch_add(1, std::memory_order_release);
+    return changed_.wait_for(lock, patience, [&] { return followed_ == shards_; });
+  }
+  /// A shard follows the generation it saw last.
+  void follow(std::uint64_t generation) {
+    std::lock_guard lock{mutex_};
+    if (generation == generation_.load(std::memory_order_relaxed)) ++followed_;
+    changed_.notify_all();
+  }
+
+  void ask_to_stop() { stop_asked_.store(true, std::memory_order_release); }
+  bool stop_asked() const { return stop_asked_.load(std::memory_order_acquire); }
+
+ private:
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::shared_ptr<const config::Settings> settings_;
+  std::size_t shards_;
+  std::size_t followed_ = 0;
+  std::atomic<std::uint64_t> generation_{1};
+  std::atomic<bool> stop_asked_{false};
+};
+
+}  // namespace ringpost::programs

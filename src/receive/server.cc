@@ -1,0 +1,135 @@
+#include "ringpost/receive/server.hh"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+
+#include "receive/session.hh"
+#include "ringpost/runtime/memory_reserve.hh"
+
+namespace ringpost::receive {
+
+namespace {
+// After the kernel ran out of descriptors or memory, accepting pauses for this long instead of spinning (attack H11).
+constexpr Duration kAcceptPause = std::chrono::milliseconds(100);
+constexpr Duration kTurnAwayPatience = std::chrono::seconds(1);
+
+/// The listener as the settings in force have it: some of its keys change while it listens.
+const config::Listener& listener_of(const config::Settings& settings, const config::Listener& opened) {
+  const auto found = std::ranges::find(settings.listeners, opened.name, &config::Listener::name);
+  return found == settings.listeners.end() ? opened : *found;
+}
+}  // namespace
+
+struct Server::Listening {
+  Listening(runtime::Ring& ring, const ListeningSocket& socket)
+      : fd(socket.fd), listener(socket.listener), acceptor(ring, socket.fd) {}
+  Fd fd;
+  config::Listener listener;
+  runtime::Acceptor acceptor;
+};
+
+Server::Server(Surroundings surroundings, std::shared_ptr<const config::Settings> settings)
+    : surroundings_(surroundings),
+      settings_(std::move(settings)),
+      scope_(surroundings.ring),
+      session_ended_(surroundings.ring),
+      refused_log_(5, std::chrono::seconds(1)),
+      early_log_(5, std::chrono::seconds(1)) {}
+
+Server::~Server() = default;
+
+void Server::listen(const ListeningSocket& socket) {
+  listening_.push_back(std::make_unique<Listening>(surroundings_.ring, socket));
+  scope_.spawn(accept_loop(*listening_.back()));
+}
+
+runtime::Task<void> Server::accept_loop(Listening& listening) {
+  while (!stopping_) {
+    auto accepted = co_await listening.acceptor.next();
+    if (accepted) {
+      scope_.spawn(run_session(*accepted, listening));
+    } else if (accepted.error().code != Errc::cancelled) {
+      surroundings_.log.warning("cannot accept connections for now", {{"error", accepted.error()}});
+      co_await surroundings_.ring.sleep_for(kAcceptPause);
+    }
+  }
+}
+
+runtime::Task<void> Server::run_session(Fd socket, Listening& listening) {
+  metrics::ShardMetrics& metrics = surroundings_.metrics;
+  auto peer = surroundings_.ring.peer_address(socket);
+  if (!peer || !peer->is_ip()) {  // gone again already
+    (void)co_await surroundings_.ring.close(socket);
+    co_return;
+  }
+  if (stopping_) co_return co_await turn_away(socket, smtp::replies::kShuttingDown);
+  if (runtime::MemoryReserve::is_spent()) {
+    metrics.connections_refused.add();
+    co_return co_await turn_away(socket, smtp::replies::kNoMemory);
+  }
+  std::shared_ptr<const config::Settings> settings = settings_;
+  policy::Admission admission = surroundings_.connections.admit(
+      peer->ip(), {settings->limits.connections_max, settings->limits.connections_per_client, settings->limits.connections_per_prefix});
+  if (admission != policy::Admission::admitted) {
+    metrics.connections_refused.add();
+    if (auto suppressed = refused_log_.admit(surroundings_.ring.now()))
+      surroundings_.log.warning("connection limit reached", {{"client", peer->ip()}, {"suppressed", *suppressed}});
+    co_await turn_away(socket, smtp::replies::kTooManyConnections);
+    co_return;
+  }
+  metrics.connections_accepted.add();
+  metrics.connections_open.add(1);
+  metrics.sessions_open.add(1);
+  {
+    const config::Listener& listener = listener_of(*settings, listening.listener);
+    Session session{*this, settings, listener, socket, *peer};
+    sessions_.push_back(&session);
+    co_await session.run();
+    std::erase(sessions_, &session);
+  }
+  (void)co_await surroundings_.ring.close(socket);
+  surroundings_.connections.release(peer->ip());
+  metrics.sessions_open.add(-1);
+  metrics.connections_open.add(-1);
+  session_ended_.notify_all();
+}
+
+void Server::log_early_talker(const IpAddress& client) {
+  if (auto suppressed = early_log_.admit(surroundings_.ring.now()))
+    surroundings_.log.warning("a client that talked before the banner was sent away", {{"client", client}, {"suppressed", *suppressed}});
+}
+
+// One reply, then the end, without waiting long for a client that does not read.
+runtime::Task<void> Server::turn_away(Fd socket, smtp::Reply reply) {
+  std::array<std::byte, 512> line;
+  std::size_t written = smtp::write_reply(reply, line);
+  (void)co_await surroundings_.ring.send(socket, Bytes{line}.first(written), surroundings_.ring.now() + kTurnAwayPatience);
+  (void)co_await surroundings_.ring.close(socket);
+}
+
+runtime::Task<void> Server::stop(Instant deadline) {
+  stopping_ = true;
+  for (auto& listening : listening_) {
+    co_await listening->acceptor.stop();
+    (void)co_await surroundings_.ring.close(listening->fd);
+  }
+  // A session that waits for a command sees the end of its input and says 421; the others do so after their message.
+  const std::vector<Session*> running = sessions_;
+  for (Session* session : running)
+    if (runs(session) && session->ask_to_end()) (void)co_await surroundings_.ring.shutdown(session->socket(), SHUT_RD);
+  while (!sessions_.empty()) {
+    bool ended = co_await session_ended_.wait(deadline);
+    if (!ended) break;
+  }
+  const std::vector<Session*> late = sessions_;
+  for (Session* session : late)
+    if (runs(session)) (void)co_await surroundings_.ring.shutdown(session->socket(), SHUT_RDWR);
+  co_await scope_.join();
+}
+
+bool Server::runs(const Session* session) const {
+  return std::find(sessions_.begin(), sessions_.end(), session) != sessions_.end();
+}
+
+}  // namespace ringpost::receive

@@ -1,0 +1,280 @@
+#include "receive/session.hh"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+
+#include "ringpost/policy/recipients.hh"
+#include "ringpost/smtp/extensions.hh"
+
+namespace ringpost::receive {
+
+namespace replies = smtp::replies;
+
+namespace {
+// A line that is too long is refused twice at most, a bare newline three times: such a client will not get better.
+constexpr std::uint64_t kLongLineCost = 2, kBareNewlineCost = 3;
+// How long a closed session reads on, so that our last reply is not lost to a reset.
+constexpr Duration kLinger = std::chrono::milliseconds(500);
+constexpr std::size_t kLingerChunks = 64;
+}  // namespace
+
+Session::Session(Server& server, std::shared_ptr<const config::Settings> settings, const config::Listener& listener, Fd socket,
+                 const SocketAddress& peer)
+    : server_(server),
+      ring_(server.surroundings_.ring),
+      settings_(std::move(settings)),
+      listener_(listener),
+      socket_(socket),
+      peer_(peer),
+      receiver_(ring_, socket),
+      session_deadline_(ring_.now() + settings_->smtp.session_max) {
+  envelope_.client = peer.ip();
+}
+
+runtime::Task<void> Session::run() {
+  bool greeted = co_await greet();
+  if (greeted) co_await converse();
+  bool told = co_await flush();
+  incoming_.reset();
+  if (told) {
+    // Our FIN first, then whatever the client still sends: closing with unread bytes would reset the connection (RFC 1122 4.2.2.13).
+    (void)co_await ring_.shutdown(socket_, SHUT_WR);
+    Instant deadline = ring_.now() + kLinger;
+    for (std::size_t i = 0; i < kLingerChunks; ++i) {
+      auto rest = co_await receiver_.next(deadline);
+      if (!rest) break;
+    }
+  }
+  co_await receiver_.stop();
+  input_.release();
+}
+
+// Waits for the listener's delay, or at least for one turn of the loop, which sees what is here already: bytes before the banner
+// come from a client that does not listen (attack C6). A deadline of now would pass before the first receive is even submitted.
+runtime::Task<bool> Session::greet() {
+  idle_ = true;
+  auto early = co_await receiver_.next(ring_.now() + std::max(listener_.greeting_delay, Duration{1}));
+  idle_ = false;
+  if (early) {
+    server_.log_early_talker(peer_.ip());
+    answer(replies::kEarlyTalker);
+    co_return false;
+  }
+  if (end_asked_) {
+    out_.add(replies::kShuttingDown);
+    co_return false;
+  }
+  if (early.error().code != Errc::timed_out) {
+    broken_ = true;
+    co_return false;
+  }
+  out_.add_written([&](MutableBytes to) { return smtp::write_greeting(settings_->hostname, to); });
+  server_.surroundings_.metrics.sessions_started.add();
+  co_return true;
+}
+
+runtime::Task<void> Session::converse() {
+  expect_command(settings_->smtp.timeout.greeting);
+  while (open_) {
+    if (input_.empty()) {
+      if (end_asked_ && !reader_.in_line()) co_return close_with(replies::kShuttingDown);
+      idle_ = true;
+      bool filled = co_await fill(command_deadline_, replies::kTimedOut);
+      idle_ = false;
+      if (!filled) co_return;
+    }
+    smtp::LineStep step = reader_.next(input_.bytes());
+    input_.consume(step.consumed);
+    if (step.status == smtp::LineStatus::need_more) continue;
+    if (step.status == smtp::LineStatus::line) {
+      smtp::CommandRules rules{.extended = state_.extended() || !state_.greeted(),
+                               .smtputf8 = envelope_.smtputf8,
+                               .message_bytes_max = settings_->smtp.message_bytes_max};
+      smtp::Command command = smtp::parse_command(step.text, rules);
+      co_await handle(command);
+    } else {
+      refuse_line(step);
+    }
+    expect_command(settings_->smtp.timeout.command);
+    if (out_.should_flush()) {
+      bool flushed = co_await flush();
+      if (!flushed) co_return;
+    }
+  }
+}
+
+// The whole line has this long, however slowly it drips (attack C16), and a transaction has its own end.
+void Session::expect_command(Duration patience) {
+  command_deadline_ = ring_.now() + patience;
+  if (state_.in_transaction()) command_deadline_ = std::min(command_deadline_, transaction_since_ + settings_->smtp.timeout.message);
+}
+
+runtime::Task<void> Session::handle(const smtp::Command& command) {
+  using smtp::Verb;
+  if (smtp::traits(command.verb).junk && ++junk_ > settings_->smtp.commands_without_mail_max)
+    co_return close_with(replies::kTooMuchJunk);
+  // What the line itself has wrong comes after what the state has wrong: a RCPT without MAIL is 503 whatever its address is.
+  smtp::Decision decision = state_.decide(command.verb);
+  if (command.close || command.verb == Verb::alien) {
+    open_ = false;
+    co_return answer(command.refusal ? command.refusal : decision.refusal);
+  }
+  if (!command.ok() && (decision.allowed() || !decision.swallow)) {
+    co_return answer(decision.allowed() ? command.refusal : decision.refusal);
+  }
+  if (!decision.allowed()) {
+    // DATA ends a pipelined group (RFC 2920 section 3.1): what lies behind a refused one is no command but a message.
+    if (command.verb == Verb::data && !input_.empty()) co_return refuse_early_text();
+    if (!decision.swallow) co_return answer(decision.refusal);
+    bool swallowed = co_await swallow(command.chunk.size, decision.refusal);
+    if (swallowed) state_.chunk_refused(command.chunk.last);
+    if (!state_.in_transaction()) end_transaction();
+    co_return;
+  }
+  switch (command.verb) {
+    case Verb::ehlo:
+    case Verb::helo: on_greeting(command); break;
+    case Verb::mail: on_mail(command); break;
+    case Verb::rcpt: on_rcpt(command); break;
+    case Verb::data: co_await receive_data(); break;
+    case Verb::bdat: co_await receive_chunk(command.chunk); break;
+    case Verb::rset:
+      end_transaction();
+      answer(replies::kOk);
+      break;
+    case Verb::noop: answer(replies::kOk); break;
+    case Verb::vrfy: answer(replies::kCannotVerify); break;
+    case Verb::help: answer(replies::kHelp); break;
+    case Verb::quit: close_with(replies::kClosing); break;
+    default: answer(replies::kNotImplemented); break;
+  }
+}
+
+void Session::on_greeting(const smtp::Command& command) {
+  bool extended = command.verb == smtp::Verb::ehlo;
+  end_transaction();
+  state_.greeted(extended);
+  helo_.assign(command.argument);
+  out_.add_written([&](MutableBytes to) {
+    if (!extended) return smtp::write_helo(settings_->hostname, to);
+    return smtp::write_ehlo({.host = settings_->hostname,
+                             .message_bytes_max = settings_->smtp.message_bytes_max,
+                             .rcpt_max = static_cast<std::uint32_t>(settings_->smtp.recipients_max)},
+                            to);
+  });
+}
+
+void Session::on_mail(const smtp::Command& command) {
+  auto admitted = server_.surroundings_.intake.admit(command.mail.size.value_or(0));
+  if (!admitted) {
+    failure_ = admitted.error();
+    answer(failure_reply());
+    failure_.reset();
+    return;
+  }
+  state_.mail_accepted();
+  envelope_.set_reverse_path(command.path.address());
+  envelope_.smtputf8 = command.mail.smtputf8;
+  envelope_.eight_bit_body = command.mail.body == smtp::BodyType::eight_bit_mime;
+  parameters_.clear();
+  append_parameters(command.mail.notification, parameters_);
+  envelope_.set_parameters(parameters_);
+  transaction_since_ = ring_.now();
+  answer(replies::kSenderOk);
+}
+
+void Session::on_rcpt(const smtp::Command& command) {
+  if (smtp::Reply refusal = policy::answer_recipient(*settings_, listener_.role, peer_.ip(), command.path)) return answer(refusal);
+  if (envelope_.recipients() >= settings_->smtp.recipients_max) return answer(replies::kTooManyRecipients);
+  parameters_.clear();
+  append_parameters(command.rcpt.notification, parameters_);
+  envelope_.add_recipient(command.path.address(), parameters_);
+  state_.rcpt_accepted();
+  answer(replies::kRecipientOk);
+}
+
+void Session::refuse_early_text() {
+  end_transaction();
+  answer(replies::kEarlyTalker);
+  open_ = false;
+}
+
+void Session::refuse_line(const smtp::LineStep& step) {
+  using smtp::LineStatus;
+  std::uint64_t budget = settings_->smtp.errors_max;
+  if (step.status == LineStatus::too_long) errors_ += budget / kLongLineCost;
+  if (step.status == LineStatus::bare_cr || step.status == LineStatus::bare_lf) errors_ += budget / kBareNewlineCost;
+  // A NUL is no slip of a mail client (attack E16).
+  if (step.close || step.status == LineStatus::nul) open_ = false;
+  answer(smtp::line_refusal(step.status));
+}
+
+void Session::answer(const smtp::Reply& reply) {
+  out_.add(reply);
+  if (!reply.permanent() && !reply.transient()) return;
+  server_.surroundings_.metrics.commands_refused.add();
+  if (reply.permanent() && ++errors_ >= settings_->smtp.errors_max && open_) {
+    open_ = false;
+    out_.add(replies::kTooManyErrors);
+  }
+}
+
+void Session::close_with(const smtp::Reply& reply) {
+  out_.add(reply);
+  open_ = false;
+}
+
+// Waits for input; the replies so far go out first, and the old buffer goes back: an idle session owns none.
+// When `deadline` passes, `too_late` is the last thing said.
+runtime::Task<bool> Session::fill(Instant deadline, const smtp::Reply& too_late) {
+  input_.release();
+  bool flushed = co_await flush();
+  if (!flushed) co_return false;
+  auto next = co_await receiver_.next(std::min(deadline, session_deadline_));
+  if (next) {
+    input_ = std::move(*next);
+    co_return true;
+  }
+  open_ = false;
+  if (next.error().code == Errc::timed_out) {
+    server_.surroundings_.metrics.sessions_timed_out.add();
+    out_.add(too_late);
+  } else if (end_asked_) {
+    out_.add(replies::kShuttingDown);
+  } else if (next.error().code != Errc::closed) {
+    broken_ = true;
+  }
+  co_return false;
+}
+
+runtime::Task<bool> Session::flush() {
+  Bytes rest = out_.bytes();
+  if (broken_) co_return false;
+  Instant deadline = ring_.now() + settings_->smtp.timeout.reply;
+  while (!rest.empty()) {
+    auto sent = co_await ring_.send(socket_, rest, deadline);
+    if (!sent) {
+      open_ = false;
+      broken_ = true;
+      co_return false;
+    }
+    rest = rest.subspan(*sent);
+  }
+  out_.clear();
+  co_return true;
+}
+
+void Session::end_transaction() {
+  state_.reset();
+  envelope_.clear();
+  incoming_.reset();
+  failure_.reset();
+}
+
+bool Session::ask_to_end() {
+  end_asked_ = true;
+  return idle_;
+}
+
+}  // namespace ringpost::receive

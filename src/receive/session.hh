@@ -1,0 +1,102 @@
+// One SMTP conversation with a client. The code follows the protocol: greeting, commands, message, end.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "receive/reply_buffer.hh"
+#include "ringpost/config/settings.hh"
+#include "ringpost/receive/server.hh"
+#include "ringpost/smtp/command.hh"
+#include "ringpost/smtp/data_decoder.hh"
+#include "ringpost/smtp/line_reader.hh"
+#include "ringpost/smtp/received.hh"
+#include "ringpost/smtp/transaction.hh"
+
+namespace ringpost::receive {
+
+/// What decides whether a message that came in whole may be kept.
+struct ContentVerdict {
+  smtp::Reply refusal{};  ///< code 0: keep it
+  event::Reason reason = event::Reason::none;
+};
+
+class Session {
+ public:
+  Session(Server& server, std::shared_ptr<const config::Settings> settings, const config::Listener& listener, Fd socket,
+          const SocketAddress& peer);
+
+  runtime::Task<void> run();
+  /// The server stops. True when the session waits for a command: shut its socket down for reading, and it says 421 at once.
+  /// Else it does so after its message.
+  bool ask_to_end();
+  Fd socket() const { return socket_; }
+
+ private:
+  // session.cc: the conversation
+  runtime::Task<bool> greet();
+  runtime::Task<void> converse();
+  runtime::Task<void> handle(const smtp::Command& command);
+  void on_greeting(const smtp::Command& command);
+  void on_mail(const smtp::Command& command);
+  void on_rcpt(const smtp::Command& command);
+  void expect_command(Duration patience);
+  void refuse_line(const smtp::LineStep& step);
+  void refuse_early_text();
+  void answer(const smtp::Reply& reply);
+  void close_with(const smtp::Reply& reply);
+  runtime::Task<bool> fill(Instant deadline, const smtp::Reply& too_late);
+  runtime::Task<bool> flush();
+  void end_transaction();
+
+  // session_content.cc: messages
+  runtime::Task<void> receive_data();
+  runtime::Task<void> receive_chunk(smtp::ChunkArgument chunk);
+  runtime::Task<bool> begin_message();
+  runtime::Task<void> keep(Bytes content);
+  runtime::Task<bool> fill_content();
+  runtime::Task<void> finish_message(const ContentVerdict& verdict, std::uint64_t size, bool eight_bit);
+  void accept_message(std::uint64_t size, Instant complete);
+  void refuse_message(const ContentVerdict& verdict, std::uint64_t size);
+  runtime::Task<bool> swallow(std::uint64_t bytes, const smtp::Reply& reply);
+  ContentVerdict judge(const smtp::Reply& faults, std::uint64_t size, std::uint64_t longest_line) const;
+  Instant content_deadline() const;
+  smtp::Reply failure_reply() const;
+  event::Reason failure_reason() const;
+  void start_content_clock();
+
+  Server& server_;
+  runtime::Ring& ring_;
+  std::shared_ptr<const config::Settings> settings_;
+  const config::Listener& listener_;
+  Fd socket_;
+  SocketAddress peer_;
+  runtime::Receiver receiver_;
+  Instant session_deadline_;
+
+  runtime::Chunk input_;
+  smtp::LineReader reader_{smtp::kNotificationLineBytesMax};
+  ReplyBuffer out_;
+  bool open_ = true;     ///< false: flush, then close
+  bool broken_ = false;  ///< nobody can be answered any more
+  bool end_asked_ = false;
+  bool idle_ = false;  ///< it waits for a command
+  Instant command_deadline_{};
+
+  smtp::TransactionState state_;
+  std::string helo_;
+  std::string parameters_;  // of the command at hand; a member, so that it stops allocating
+  Envelope envelope_;
+  std::uint64_t errors_ = 0, junk_ = 0;
+
+  // The message that is coming in.
+  std::unique_ptr<Incoming> incoming_;
+  std::optional<Error> failure_;        ///< why it cannot be kept
+  smtp::ReceivedCounter hops_;
+  smtp::ChunkChecker chunk_checker_;    ///< BDAT: over all chunks of the message
+  Instant transaction_since_{};         ///< its MAIL
+  Instant content_since_{};
+  std::uint64_t content_received_ = 0;  ///< bytes on the wire
+};
+
+}  // namespace ringpost::receive

@@ -1,0 +1,219 @@
+#include "ringpost/runtime/receiver.hh"
+
+#include <cerrno>
+
+#include "ringpost/runtime/crash.hh"
+
+namespace ringpost::runtime {
+
+namespace {
+
+/// Drops what was taken, so that a reader who is always one behind does not make the list grow.
+template <typename T>
+void forget_taken(std::vector<T>& held, std::size_t& head) {
+  held.erase(held.begin(), held.begin() + static_cast<std::ptrdiff_t>(head));
+  head = 0;
+}
+
+constexpr std::size_t kForgetAfter = 64;  // connections taken
+
+}  // namespace
+
+// ---- Chunk
+
+Chunk::Chunk(Chunk&& other) noexcept
+    : ring_(std::exchange(other.ring_, nullptr)), bytes_(std::exchange(other.bytes_, {})), buffer_(std::exchange(other.buffer_, -1)) {}
+
+Chunk& Chunk::operator=(Chunk&& other) noexcept {
+  if (this != &other) {
+    release();
+    ring_ = std::exchange(other.ring_, nullptr);
+    bytes_ = std::exchange(other.bytes_, {});
+    buffer_ = std::exchange(other.buffer_, -1);
+  }
+  return *this;
+}
+
+void Chunk::release() {
+  if (ring_ && buffer_ >= 0) ring_->release_buffer(buffer_);
+  ring_ = nullptr;
+  buffer_ = -1;
+  bytes_ = {};
+}
+
+// ---- Receiver
+
+Receiver::Receiver(Ring& ring, Fd socket) : ring_(ring) {
+  stream_.code = OpCode::receive_stream;
+  stream_.fd = socket;
+  stream_.complete = &on_complete;
+  stream_.owner = this;
+}
+
+Receiver::~Receiver() { RP_ASSERT((!armed_ && waiter_ == nullptr) || crashing()); }
+
+void Receiver::arm() {
+  if (armed_ || ended_ || stopping_) return;
+  armed_ = true;
+  ring_.submit(stream_);
+}
+
+void Receiver::on_complete(Operation& operation, const Completion& completion) {
+  Receiver& self = *static_cast<Stream&>(operation).owner;
+  if (!completion.more) self.armed_ = self.pausing_ = false;
+  if (completion.result > 0) {
+    if (self.head_ >= kHeldMax) forget_taken(self.held_, self.head_);
+    self.held_.push_back(Chunk{self.ring_, Bytes{completion.data, static_cast<std::size_t>(completion.result)}, completion.buffer});
+    if (self.armed_ && !self.pausing_ && self.held_.size() - self.head_ >= kHeldMax) {
+      self.pausing_ = true;
+      self.ring_.cancel(self.stream_);
+    }
+  } else if (completion.result == 0) {
+    self.ended_ = true;
+    self.end_ = {Errc::closed, 0};
+  } else if (completion.result != -ECANCELED) {
+    self.ended_ = true;
+    self.end_ = error_from_errno(-completion.result);
+  }
+  // Posted before the waiter runs: stop() outlives it, and so does what stop()'s caller destroys.
+  if (self.stopper_ && !self.armed_) self.ring_.post(std::exchange(self.stopper_, {}));
+  if (self.waiter_ && (self.ready() || self.stopping_)) return self.wake();
+  if (self.waiter_) self.arm();
+}
+
+void Receiver::wake() {
+  Next& waiter = *std::exchange(waiter_, nullptr);
+  ring_.disarm(waiter.timer_);
+  waiter.frame_.resume();
+}
+
+Task<void> Receiver::stop() {
+  stopping_ = true;
+  if (armed_) {
+    struct Await {
+      Receiver& receiver;
+      bool await_ready() const noexcept { return false; }
+      void await_suspend(std::coroutine_handle<> frame) {
+        receiver.stopper_ = frame;
+        receiver.ring_.cancel(receiver.stream_);
+      }
+      void await_resume() const noexcept {}
+    };
+    co_await Await{*this};
+  }
+  held_.clear();
+  head_ = 0;
+}
+
+Receiver::Next::Next(Receiver& receiver, Instant deadline)
+    : receiver_(receiver), deadline_(deadline), timer_([](Timer& timer) {
+        Next& self = *static_cast<Deadline&>(timer).owner;
+        self.timed_out_ = true;
+        self.receiver_.waiter_ = nullptr;
+        self.frame_.resume();
+      }) {
+  timer_.owner = this;
+}
+
+bool Receiver::Next::await_ready() const noexcept { return receiver_.ready() || receiver_.stopping_; }
+
+void Receiver::Next::await_suspend(std::coroutine_handle<> frame) {
+  RP_ASSERT(receiver_.waiter_ == nullptr);
+  frame_ = frame;
+  receiver_.waiter_ = this;
+  if (deadline_ != kNever) receiver_.ring_.arm(timer_, deadline_);
+  receiver_.arm();
+}
+
+Result<Chunk> Receiver::Next::await_resume() {
+  if (timed_out_) return std::unexpected(Error{Errc::timed_out, ETIME});
+  Receiver& r = receiver_;
+  if (r.head_ < r.held_.size()) {
+    Chunk chunk = std::move(r.held_[r.head_++]);
+    if (r.head_ == r.held_.size()) {
+      r.held_.clear();
+      r.head_ = 0;
+    }
+    return chunk;
+  }
+  if (r.ended_) return std::unexpected(r.end_);
+  return std::unexpected(Error{Errc::cancelled, ECANCELED});
+}
+
+// ---- Acceptor
+
+Acceptor::Acceptor(Ring& ring, Fd listener) : ring_(ring) {
+  stream_.code = OpCode::accept;
+  stream_.fd = listener;
+  stream_.complete = &on_complete;
+  stream_.owner = this;
+}
+
+Acceptor::~Acceptor() { RP_ASSERT((!armed_ && !waiter_ && head_ == held_.size()) || crashing()); }
+
+void Acceptor::arm() {
+  if (armed_ || stopping_) return;
+  armed_ = true;
+  ring_.submit(stream_);
+}
+
+void Acceptor::on_complete(Operation& operation, const Completion& completion) {
+  Acceptor& self = *static_cast<Stream&>(operation).owner;
+  if (!completion.more) self.armed_ = false;
+  if (completion.result >= 0) {
+    if (self.head_ >= kForgetAfter) forget_taken(self.held_, self.head_);
+    self.held_.push_back(Fd{completion.result});
+  } else if (completion.result != -ECANCELED) {
+    self.failed_ = true;
+    self.failure_ = error_from_errno(-completion.result);
+  }
+  if (self.stopper_ && !self.armed_) self.ring_.post(std::exchange(self.stopper_, {}));
+  if (!self.waiter_) return;
+  if (self.head_ < self.held_.size() || self.failed_ || self.stopping_) {
+    std::exchange(self.waiter_, {}).resume();
+  } else {
+    self.arm();
+  }
+}
+
+Result<Fd> Acceptor::Next::await_resume() {
+  Acceptor& a = acceptor_;
+  if (a.head_ < a.held_.size()) {
+    Fd fd = a.held_[a.head_++];
+    if (a.head_ == a.held_.size()) {
+      a.held_.clear();
+      a.head_ = 0;
+    }
+    return fd;
+  }
+  if (a.failed_) {
+    a.failed_ = false;
+    return std::unexpected(a.failure_);
+  }
+  return std::unexpected(Error{Errc::cancelled, ECANCELED});
+}
+
+Task<void> Acceptor::stop() {
+  stopping_ = true;
+  if (armed_) {
+    struct Await {
+      Acceptor& acceptor;
+      bool await_ready() const noexcept { return false; }
+      void await_suspend(std::coroutine_handle<> frame) {
+        acceptor.stopper_ = frame;
+        acceptor.ring_.cancel(acceptor.stream_);
+      }
+      void await_resume() const noexcept {}
+    };
+    co_await Await{*this};
+  }
+  if (waiter_) ring_.post(std::exchange(waiter_, {}));
+  while (head_ < held_.size()) {
+    Fd fd = held_[head_++];
+    (void)co_await ring_.close(fd);
+  }
+  held_.clear();
+  head_ = 0;
+}
+
+}  // namespace ringpost::runtime

@@ -1,0 +1,308 @@
+#include "shard/mail_intake.hh"
+
+#include <algorithm>
+
+#include "ringpost/config/domains.hh"
+#include "ringpost/crypto/hash.hh"
+#include "ringpost/mime/notice.hh"
+#include "ringpost/policy/recipients.hh"
+#include "ringpost/runtime/memory_reserve.hh"
+
+namespace ringpost::shard {
+
+namespace {
+
+static_assert(Staging::kLargeBytes == crypto::kChunkBytesMax);
+
+// Frame, keys, scheduling and envelope of a message: what admission adds to the size a client declares.
+constexpr std::uint64_t kOverheadBytes = 16 * 1024;
+constexpr std::size_t kIdleIndexersMax = 64;
+constexpr Duration kChunkPatience = std::chrono::seconds(60);
+// Refusals are evidence of probing, not of mail: a sample is enough, the rest is counted.
+constexpr std::uint32_t kRefusalBurst = 50;
+constexpr Duration kRefusalInterval = std::chrono::milliseconds(100);
+
+// Small, for there is one for each message coming in at once; deep enough for every honest mail.
+constexpr mime::Limits kIndexLimits{.parts_max = 256, .fields_max = 1024};
+
+/// The first six bytes of an id grow with the log, so that messages that came together lie together in the index, and a commit
+/// of many new ones touches few pages. They say no more than the place in the log does; the other ten are random.
+void put_order(MessageId& id, std::uint64_t group) {
+  for (std::size_t i = 0; i < 6; ++i) id.bytes[i] = static_cast<std::byte>(group >> (40 - 8 * i));
+}
+
+}  // namespace
+
+std::optional<event::AddressHash> address_hash(const Key256& key, std::string_view address) {
+  if (address.empty()) return std::nullopt;
+  return event::AddressHash{crypto::keyed_hash(key.view(), address)};
+}
+
+/// One message between MAIL and its 250.
+class MailIncoming final : public receive::Incoming {
+ public:
+  MailIncoming(MailIntake& intake, const MessageId& id, Key256 key, StagingBuffer buffer)
+      : intake_(intake), id_(id), sealer_(std::move(key), intake.parts_.store, id), buffer_(std::move(buffer)),
+        indexer_(intake.take_indexer()) {}
+  ~MailIncoming() override { intake_.give_back(std::move(indexer_)); }
+
+  const MessageId& id() const override { return id_; }
+  runtime::Task<Result<>> write(Bytes content) override;
+  runtime::Task<Result<>> commit(const receive::Envelope& envelope, bool eight_bit) override;
+
+ private:
+  runtime::Task<Result<>> grow();
+  runtime::Task<Result<>> spill();
+  spool::Envelope describe(const receive::Envelope& envelope, bool eight_bit);
+  void count_notice();
+  void hand_over(const receive::Envelope& envelope, bool eight_bit, const spool::Position& place, WallTime arrived,
+                 const queue::Destination& destination);
+
+  MailIntake& intake_;
+  MessageId id_;
+  crypto::MessageSealer sealer_;
+  StagingBuffer buffer_;
+  spool::Chunks chunks_;
+  std::unique_ptr<mime::Indexer> indexer_;
+  std::uint64_t size_ = 0;
+  std::vector<spool::Envelope::Recipient> recipients_;
+  std::vector<spool::RecipientStatus> statuses_;
+};
+
+runtime::Task<Result<>> MailIncoming::write(Bytes content) {
+  indexer_->feed(content);
+  size_ += content.size();
+  while (!content.empty()) {
+    if (buffer_.room() == 0) {
+      Result<> made;
+      if (buffer_.capacity() < Staging::kLargeBytes) {
+        made = co_await grow();
+      } else {
+        made = co_await spill();
+      }
+      if (!made) co_return made;
+    }
+    Bytes part = content.first(std::min(content.size(), buffer_.room()));
+    buffer_.append(part);
+    content = content.subspan(part.size());
+  }
+  co_return Result<>{};
+}
+
+// The message outgrew its small buffer: go on in one that holds a whole piece.
+runtime::Task<Result<>> MailIncoming::grow() {
+  auto larger = co_await intake_.take_buffer(Staging::kLargeBytes, intake_.parts_.ring.now() + kChunkPatience);
+  if (!larger) co_return std::unexpected(larger.error());
+  larger->append(buffer_.bytes());
+  buffer_ = std::move(*larger);
+  co_return Result<>{};
+}
+
+// A whole piece is there: seal it into the log. It means nothing until the MESSAGE lists it.
+runtime::Task<Result<>> MailIncoming::spill() {
+  auto room = co_await intake_.parts_.partition.log().reserve(spool::bytes_of_chunk(buffer_.bytes().size()), spool::Use::mail);
+  if (!room) co_return std::unexpected(room.error());
+  auto added = room->add_chunk(chunks_, sealer_, buffer_.bytes());
+  if (!added) co_return std::unexpected(added.error());
+  (void)room->commit();
+  buffer_.clear();
+  co_return Result<>{};
+}
+
+spool::Envelope MailIncoming::describe(const receive::Envelope& envelope, bool eight_bit) {
+  recipients_.resize(envelope.recipients());
+  for (std::size_t i = 0; i < recipients_.size(); ++i) 
+    recipients_[i] = {.address = envelope.recipient(i), .parameters = envelope.recipient_parameters(i)};
+  return {.smtputf8 = envelope.smtputf8,
+          .declared_eight_bit = envelope.eight_bit_body,
+          .eight_bit = eight_bit,
+          .client = envelope.client,
+          .reverse_path = envelope.reverse_path(),
+          .parameters = envelope.parameters(),
+          .recipients = recipients_};
+}
+
+runtime::Task<Result<>> MailIncoming::commit(const receive::Envelope& envelope, bool eight_bit) {
+  IntakeParts& parts = intake_.parts_;
+  indexer_->finish();
+  auto wrapped = parts.keys.wrap_now({keys::ScopeKind::shared, {}}, keys::KeyClass::outgoing, sealer_);
+  if (!wrapped) wrapped = co_await parts.keys.wrap({keys::ScopeKind::shared, {}}, keys::KeyClass::outgoing, sealer_);
+  if (!wrapped) co_return std::unexpected(wrapped.error());
+
+  WallTime arrived = parts.ring.wall_now();
+  statuses_.assign(envelope.recipients(), {});
+  crypto::WrappedKey keys[] = {*wrapped};
+  spool::MessageDraft draft{.sealer = &sealer_, .keys = keys, .chunks = &chunks_};
+  draft.scheduling = {.arrived = arrived, .due = arrived, .size = size_, .mail_class = spool::MailClass::outgoing, .destination = intake_.destination_of(envelope), .recipients = statuses_};
+  draft.envelope = describe(envelope, eight_bit);
+  draft.last_piece = buffer_.bytes();
+
+  EventBatch events;
+  event::Event accepted{.kind = event::Kind::message_accepted};
+  accepted.message = id_;
+  accepted.size = size_;
+  accepted.recipients = static_cast<std::uint32_t>(envelope.recipients());
+  accepted.client = envelope.client;
+  accepted.reply = event::ReplyCode{250, 2, 0, 0};
+  accepted.sender = address_hash(parts.hash_key, envelope.reverse_path());
+  accepted.partition = parts.partition.log().options().partition;
+  events.add(accepted);
+
+  const Backlog::Pin pin(parts.partition.backlog());  // until it is in the queue
+  auto room = co_await parts.partition.log().reserve(spool::bytes_of(draft) + AuditTrail::bytes_of(events), spool::Use::mail);
+  if (!room) co_return std::unexpected(room.error());
+  auto place = room->add_message(draft);
+  if (!place) co_return std::unexpected(place.error());
+  parts.trail.put(*room, events);
+  spool::Ticket ticket = room->commit();
+  auto durable = co_await parts.partition.log().durable(ticket);
+  if (!durable) {
+    parts.partition.log().release(id_, *place);
+    co_return std::unexpected(durable.error());
+  }
+  parts.trail.durable(events);
+  if (envelope.reverse_path().empty()) count_notice();
+  hand_over(envelope, eight_bit, *place, arrived, draft.scheduling.destination);
+  co_return Result<>{};
+}
+
+// Mail with the null sender says what became of other mail. What is too large for one buffer is not looked at again.
+void MailIncoming::count_notice() {
+  metrics::ShardMetrics& metrics = intake_.parts_.metrics;
+  const bool whole = chunks_.positions().empty();
+  switch (whole ? mime::classify_notice(buffer_.bytes()).notice : mime::Notice::other) {
+    case mime::Notice::hard: return metrics.notices_hard.add();
+    case mime::Notice::block: return metrics.notices_block.add();
+    case mime::Notice::soft: return metrics.notices_soft.add();
+    case mime::Notice::delayed: return metrics.notices_delayed.add();
+    case mime::Notice::feedback: return metrics.notices_feedback.add();
+    case mime::Notice::other:
+    case mime::Notice::none: return metrics.notices_other.add();
+  }
+}
+
+// Into the queue, with its content while it is still in memory.
+void MailIncoming::hand_over(const receive::Envelope& envelope, bool eight_bit, const spool::Position& place, WallTime arrived,
+                             const queue::Destination& destination) {
+  IntakeParts& parts = intake_.parts_;
+  auto message = std::make_unique<queue::Message>();
+  message->id = id_;
+  message->place = place;
+  message->destination = destination;
+  message->size = size_;
+  message->arrived = message->due_wall = arrived;
+  message->accepted_at = message->born = message->due = parts.ring.now();
+  message->recipients.resize(envelope.recipients());
+  bool one_piece = chunks_.positions().empty() && buffer_.bytes().size() == size_;
+  if (one_piece && !parts.staging.is_tight() && !intake_.settings_->route.fallback.is_hold()) {
+    auto hot = std::make_unique<HotMessage>();
+    hot->reverse_path = envelope.reverse_path();
+    for (std::size_t i = 0; i < envelope.recipients(); ++i) hot->recipients.emplace_back(envelope.recipient(i));
+    hot->parameters = envelope.parameters();
+    for (std::size_t i = 0; i < envelope.recipients(); ++i) {
+      if (envelope.recipient_parameters(i).empty()) continue;
+      hot->recipient_parameters.resize(envelope.recipients());
+      hot->recipient_parameters[i] = envelope.recipient_parameters(i);
+    }
+    hot->smtputf8 = envelope.smtputf8;
+    hot->declared_eight_bit = envelope.eight_bit_body;
+    hot->eight_bit = eight_bit;
+    hot->content = std::move(buffer_);
+    hot->detail_key = sealer_.detail_key();
+    message->hot = std::move(hot);
+  }
+  parts.metrics.messages_queued.add(1);
+  parts.metrics.recipients_queued.add(static_cast<std::int64_t>(envelope.recipients()));
+  parts.partition.backlog().changed(parts.queue.add(std::move(message)));
+  parts.deliverer.kick();
+}
+
+// ---- MailIntake
+
+MailIntake::MailIntake(const IntakeParts& parts, std::shared_ptr<const config::Settings> settings)
+    : parts_(parts), settings_(std::move(settings)), refusal_samples_(kRefusalBurst, kRefusalInterval) {}
+
+MailIntake::~MailIntake() = default;
+
+Result<> MailIntake::admit(std::uint64_t size) {
+  if (runtime::MemoryReserve::is_spent()) return std::unexpected(Error{Errc::no_memory});
+  const config::Settings::Audit& audit = settings_->audit;
+  if (!parts_.outbox.within({audit.buffer_bytes_max, audit.buffer_age_max})) return std::unexpected(Error{Errc::unavailable});
+  auto admitted = parts_.partition.log().admit(size + kOverheadBytes);
+  if (admitted && parts_.partition.is_full()) admitted = std::unexpected(Error{Errc::no_space});
+  parts_.metrics.low_space.set(admitted ? 0 : 1);
+  return admitted;
+}
+
+runtime::Task<Result<std::unique_ptr<receive::Incoming>>> MailIntake::begin(Instant deadline) {
+  auto lease = co_await parts_.keys.lease({keys::ScopeKind::shared, {}}, keys::KeyClass::outgoing);
+  if (!lease) co_return std::unexpected(lease.error());
+  auto buffer = co_await take_buffer(Staging::kSmallBytes, deadline);
+  if (!buffer) co_return std::unexpected(buffer.error());
+  MessageId id;
+  Key256 key;
+  parts_.ring.random(id.bytes);
+  put_order(id, parts_.partition.log().newest_group());
+  parts_.ring.random(key.mutable_view());
+  co_return std::make_unique<MailIncoming>(*this, id, std::move(key), std::move(*buffer));
+}
+
+runtime::Task<Result<StagingBuffer>> MailIntake::take_buffer(std::size_t bytes, Instant deadline) {
+  for (;;) {
+    StagingBuffer buffer = parts_.staging.take(bytes);
+    if (buffer) co_return buffer;
+    if (parts_.staging.has_room(bytes)) co_return std::unexpected(Error{Errc::no_memory});  // the system has none left
+    bool returned = co_await parts_.staging.returned().wait(deadline);
+    if (!returned) co_return std::unexpected(Error{Errc::no_memory});
+  }
+}
+
+// The keyed hash of the domain that all recipients have; zero when there are several.
+queue::Destination MailIntake::destination_of(const receive::Envelope& envelope) {
+  auto same = [](std::string_view a, std::string_view b) {
+    return std::ranges::equal(a, b, [](char x, char y) { return config::LowerDomain::lower(x) == config::LowerDomain::lower(y); });
+  };
+  std::string_view domain;
+  for (std::size_t i = 0; i < envelope.recipients(); ++i) {
+    std::string_view next = policy::domain_of(envelope.recipient(i));
+    if (next.empty()) next = policy::own_domain(*settings_);
+    if (i > 0 && !same(next, domain)) return {};
+    domain = next;
+  }
+  if (!same(domain, last_domain_)) {
+    last_domain_ = domain;
+    last_destination_ = crypto::keyed_hash(parts_.hash_key.view(), domain);
+  }
+  return last_destination_;
+}
+
+std::unique_ptr<mime::Indexer> MailIntake::take_indexer() {
+  if (idle_indexers_.empty()) return std::make_unique<mime::Indexer>(kIndexLimits);
+  std::unique_ptr<mime::Indexer> indexer = std::move(idle_indexers_.back());
+  idle_indexers_.pop_back();
+  return indexer;
+}
+
+void MailIntake::give_back(std::unique_ptr<mime::Indexer> indexer) {
+  if (!indexer || idle_indexers_.size() >= kIdleIndexersMax) return;
+  indexer->reset();
+  idle_indexers_.push_back(std::move(indexer));
+}
+
+void MailIntake::refused(const receive::Envelope& envelope, std::uint64_t size, const receive::Refusal& refusal) {
+  auto suppressed = refusal_samples_.admit(parts_.ring.now());
+  if (!suppressed) return parts_.metrics.audit_suppressed.add();
+  event::Event event{.kind = event::Kind::message_refused};
+  event.client = envelope.client;
+  event.size = size;
+  event.reply = refusal.reply;
+  event.reason = refusal.reason;
+  event.sender = address_hash(parts_.hash_key, envelope.reverse_path());
+  parts_.trail.report(event);
+  if (*suppressed == 0) return;
+  event::Event dropped{.kind = event::Kind::refusals_suppressed};
+  dropped.count = *suppressed;
+  parts_.trail.report(dropped);
+}
+
+}  // namespace ringpost::shard

@@ -1,0 +1,391 @@
+// Scenario "relay": a whole installation (two shards, keyd, auditd), clients that send it mail and a next hop that takes it.
+// Faults and deaths at every moment; then all is healed, the queue drains, everything stops in order, and once more it starts.
+#include "../scenario.hh"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "adversity.hh"
+#include "client.hh"
+#include "next_hop.hh"
+#include "oracles.hh"
+#include "plants.hh"
+#include "processes.hh"
+#include "ringpost/config/configuration.hh"
+#include "ringpost/runtime/crash.hh"
+#include "ringpost/sim/network.hh"
+
+namespace ringpost::sim {
+
+namespace {
+
+using namespace relay;
+using std::chrono::hours;
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+// What every seed goes through at least, beside one death.
+constexpr std::size_t kMessages = 200, kFaultKinds = 3;
+constexpr std::uint64_t kMoreEpisodes = 5;  // to get there
+constexpr Duration kStopLimit = seconds{5};
+
+const Places kPlaces = {.smtp = *SocketAddress::parse("192.0.2.1:25"),
+                        .hop = *SocketAddress::parse("203.0.113.1:25"),
+                        .keyd = *SocketAddress::from_path("/run/keyd"),
+                        .auditd = *SocketAddress::from_path("/run/auditd")};
+
+constexpr std::string_view kConfiguration = R"(shards = 2
+hostname = mx.example
+listener.main.address = 192.0.2.1:25
+relay.clients = 198.51.100.0/24
+route.default = smtp://203.0.113.1:25
+retry.first = 1 s
+retry.max = 20 s
+spool.directory = /spool
+spool.segment_bytes = 1 MiB
+spool.reserve_bytes = 1 MiB
+keys.directory = /keys
+keys.allow_same_filesystem = yes
+audit.directory = /audit
+memory.staging_bytes = 2 MiB
+memory.queue_messages = 64
+deliver.connections_max = 6
+)";
+
+// In every second seed mail goes two ways: messages are opened to be sorted, and split.
+constexpr std::string_view kSecondRoute = "route.b.quagga-rcpt.example = smtp://203.0.113.2:25\n";
+const SocketAddress kSecondHop = *SocketAddress::parse("203.0.113.2:25");
+
+std::shared_ptr<const config::Settings> settings(bool two_ways) {
+  const config::Source source{"relay.conf", std::string{kConfiguration} + std::string{two_ways ? kSecondRoute : ""}};
+  auto loaded = config::Configuration::load({&source, 1}, {.hostname = "mx.example"});
+  if (!loaded) {
+    for (const config::Problem& problem : loaded.error()) std::fprintf(stderr, "%s\n", problem.text().c_str());
+    std::abort();
+  }
+  return std::make_shared<config::Settings>(loaded->settings());
+}
+
+class RelayRun {
+ public:
+  RelayRun(World& world, std::string_view plant, Findings& findings, int log_fd)
+      : world_(world),
+        plant_(world, plant),
+        findings_(findings),
+        adversity_(world),
+        log_(log_fd < 0 ? LogLevel::error : LogLevel::debug, LogStyle::plain, log_fd),
+        settings_(settings(world.seed() % 2 == 0)),
+        hop_(std::make_unique<NextHop>(world, ledger_, findings, kPlaces.hop)),
+        second_hop_(std::make_unique<NextHop>(world, ledger_, findings, kSecondHop)),
+        clients_(std::make_unique<Clients>(world, ledger_, kPlaces.smtp, kMessages)) {
+    Disk& disk = world_.disk();
+    for (const char* directory : {kSpoolDirectory, kKeysDirectory, kAuditDirectory}) {
+      disk.make_directory(directory);
+      disk.set_owner(directory, 0, 0700);
+    }
+    for (std::string_view word : kPlantedWords) disk.watch(as_bytes(word));
+  }
+
+  void run() {
+    start_all();
+    hop_->start();
+    second_hop_->start();
+    if (prng().one_in(4)) adversity_.plan_crash();  // perhaps the very first start is cut off
+    clients_->start(4 + prng().below(8));
+    const std::uint64_t episodes = 1 + prng().below(3);
+    for (std::uint64_t i = 1; i <= episodes; ++i) live_and_die(kMessages * i / (episodes + 1));
+    for (std::uint64_t more = 0; more < kMoreEpisodes && adversity_.kinds_struck() < kFaultKinds; ++more)
+      live_and_die(std::min(ledger_.accepted() + 20, kMessages));
+    heal_and_drain();
+    judge_hardship();
+    if (findings_.list().empty()) stop_in_order(false);
+    judge();
+    if (findings_.list().empty()) start_once_more();
+    end();
+  }
+
+ private:
+  Prng& prng() { return world_.prng(); }
+
+  // ---- processes
+
+  void start_all() {
+    start_keyd();
+    start_auditd();
+    start_ringpostd();
+  }
+  void start_keyd() {
+    if (!keyd_) keyd_ = std::make_unique<Keyd>(world_, log_, kPlaces);
+  }
+  void start_auditd() {
+    if (!auditd_) auditd_ = std::make_unique<Auditd>(world_, log_, kPlaces);
+  }
+  void start_ringpostd() {
+    if (!ringpostd_) ringpostd_ = std::make_unique<Ringpostd>(world_, log_, kPlaces, settings_, index_rows_, plant_.deceit());
+  }
+
+  template <typename Process>
+  void kill(std::unique_ptr<Process>& process, Death death) {
+    if (!process) return;
+    if constexpr (std::is_same_v<Process, Ringpostd>) {
+      if (ringpostd_->messages_taken_up() > 0) adversity_.count(Adversity::kTakenUp);
+      deaths_.push_back(world_.now());
+      look_for_false_alarms();
+    }
+    world_.kill(*process->rings().front(), death);
+    {
+      runtime::CrashGuard crashing;
+      process.reset();
+    }
+    world_.bury();
+    if constexpr (std::is_same_v<Process, Ringpostd>) crash_indexes();
+  }
+
+  /// LMDB with full sync leaves the last commit or the one under way; whatever else is found there must do no harm either.
+  void crash_indexes() {
+    for (auto& [partition, rows] : index_rows_) {
+      const bool kept = !world_.prng().one_in(3);
+      const auto state =
+          kept ? index::CrashState::intact : static_cast<index::CrashState>(world_.prng().below(index::kCrashStates));
+      adversity_.count(Adversity::kIndexStates[static_cast<std::size_t>(state)]);
+      rows.crash(state, world_.prng());
+    }
+  }
+
+  /// No disk here damages what it has told to be durable.
+  void look_for_false_alarms() {
+    findings_.expect(ringpostd_->messages_set_aside() == 0, "a message was set aside as damaged, which none is");
+  }
+
+  void cut_power() {
+    adversity_.count(Adversity::kPowerCut);
+    kill(ringpostd_, Death::power_loss);
+    kill(keyd_, Death::power_loss);
+    kill(auditd_, Death::power_loss);
+    world_.disk().power_cut();
+  }
+
+  // ---- time goes by
+
+  /// Turns the world; planned crashes happen, and what dies or fails to start is started again.
+  bool go(const std::function<bool()>& holds, Duration limit) {
+    const Instant end = world_.now() + limit;
+    while (world_.now() < end) {
+      const Stop stop = world_.run_until([&] { return holds() || somebody_failed(); }, end - world_.now());
+      if (stop == Stop::crash) {
+        die_as_planned();
+      } else if (somebody_failed()) {
+        restart_failed();
+      } else {
+        return stop == Stop::reached;
+      }
+    }
+    return false;
+  }
+  bool somebody_failed() const {
+    return (ringpostd_ && ringpostd_->state() == State::failed) || (auditd_ && auditd_->state() == State::failed);
+  }
+  // As a service manager does it.
+  void restart_failed() {
+    if (ringpostd_ && ringpostd_->state() == State::failed) {
+      findings_.expect(!healed_, "ringpostd does not start although nothing is wrong: " + ringpostd_->failure());
+      kill(ringpostd_, Death::crash);
+      world_.after(seconds{1}, [this] { start_ringpostd(); });
+    }
+    if (auditd_ && auditd_->state() == State::failed) {
+      findings_.expect(!healed_, "auditd does not start although nothing is wrong");
+      kill(auditd_, Death::crash);
+      world_.after(seconds{1}, [this] { start_auditd(); });
+    }
+  }
+
+  // ---- deaths
+
+  void die_as_planned() {
+    const std::string process = world_.crashed_process();
+    if (adversity_.crashed().power_fails) {
+      cut_power();
+    } else if (process == "keyd") {
+      kill(keyd_, Death::crash);
+    } else if (process == "auditd") {
+      kill(auditd_, Death::crash);
+    } else {
+      kill(ringpostd_, Death::crash);
+    }
+    revive();
+  }
+
+  /// Whoever is dead comes back, a little later; sometimes to die again in the middle of its start.
+  void revive() {
+    world_.after(milliseconds{prng().below(3000)}, [this] { start_keyd(); });
+    world_.after(milliseconds{prng().below(3000)}, [this] { start_auditd(); });
+    world_.after(milliseconds{prng().below(3000)}, [this] { start_ringpostd(); });
+    if (!healed_ && prng().one_in(4)) adversity_.plan_crash();
+  }
+
+  void live_and_die(std::size_t accepted) {
+    adversity_.draw_faults();
+    (void)go([&] { return ledger_.accepted() >= accepted; }, minutes{5});
+    if (prng().one_in(2)) {
+      adversity_.count(Adversity::kKeydKilled);
+      kill(keyd_, Death::crash);
+      world_.after(milliseconds{prng().below(8000)}, [this] { start_keyd(); });
+    }
+    if (prng().one_in(2)) {
+      adversity_.count(Adversity::kAuditdKilled);
+      kill(auditd_, Death::crash);
+      world_.after(milliseconds{prng().below(8000)}, [this] { start_auditd(); });
+    }
+    (void)go([] { return false; }, milliseconds{prng().below(2000)});
+    const std::size_t before = deaths_.size();
+    if (prng().one_in(2)) {
+      adversity_.plan_crash();
+      (void)go([&] { return deaths_.size() > before; }, seconds{30});
+      if (deaths_.size() > before) return;
+      world_.cancel_crash();
+    }
+    if (prng().one_in(2)) {
+      cut_power();
+    } else {
+      adversity_.count(Adversity::kRingpostdKilled);
+      kill(ringpostd_, Death::crash);
+    }
+    revive();
+  }
+
+  // ---- the end
+
+  void heal_and_drain() {
+    world_.cancel_crash();
+    world_.faults().heal();
+    healed_ = true;
+    const bool drained = go([&] { return clients_->done() && ringpostd_ && auditd_ && ringpostd_->is_drained(); }, hours{4});
+    findings_.expect(clients_->done(), "the clients are not done long after all faults were healed");
+    findings_.expect(drained, "the queue is not empty long after all faults were healed");
+    if (!drained && ringpostd_) {
+      findings_.expect(false, "still queued: " + std::to_string(ringpostd_->messages_queued()) + " messages, " +
+                                  std::to_string(ringpostd_->events_pending()) + " events");
+    }
+  }
+
+  void stop_in_order(bool with_hop) {
+    const Instant asked = world_.now();
+    ringpostd_->stop();
+    const bool stopped = go([&] { return ringpostd_->state() == State::stopped; }, minutes{5});
+    findings_.expect(stopped && world_.now() - asked <= kStopLimit, "ringpostd takes too long to stop");
+    if (!stopped) return;
+    look_for_false_alarms();
+    retire(ringpostd_, "ringpostd");
+    if (with_hop) hop_->stop();
+    if (with_hop) second_hop_->stop();
+    keyd_->stop();
+    auditd_->stop();
+    const bool all = go(
+        [&] { return keyd_->state() == State::stopped && auditd_->state() == State::stopped && (!with_hop || (hop_->stopped() && second_hop_->stopped())); },
+        minutes{30});
+    findings_.expect(all, "something is still running long after the stop");
+    if (!all) return;
+    retire(keyd_, "keyd");
+    retire(auditd_, "auditd");
+  }
+
+  template <typename Process>
+  void retire(std::unique_ptr<Process>& process, const std::string& name) {
+    const std::vector<SimRing*> rings = process->rings();
+    process.reset();
+    for (SimRing* ring : rings) {
+      findings_.expect(ring->quiet(), name + " has stopped and left something in its ring");
+      if (ring->quiet()) {
+        world_.retire(*ring);
+      } else {
+        world_.kill(*ring);
+      }
+    }
+    world_.bury();
+  }
+
+  void judge_hardship() {
+    findings_.expect(ledger_.accepted() >= kMessages, "too gentle a run: fewer than 200 messages");
+    findings_.expect(!deaths_.empty(), "too gentle a run: ringpostd never died");
+    findings_.expect(adversity_.kinds_struck() >= kFaultKinds, "too gentle a run: fewer than three kinds of faults");
+  }
+
+  void judge() {
+    judge_mail(ledger_, deaths_, findings_);
+    judge_audit(ledger_, world_.disk(), findings_);
+    judge_disk(world_.disk(), findings_);
+    findings_.expect(nonces_.repeated() == 0, "a nonce was used twice under one key");
+  }
+
+  /// The power fails after the orderly stop; the next start finds nothing left to do.
+  void start_once_more() {
+    world_.disk().power_cut();
+    const Instant restarted = world_.now();
+    start_all();
+    (void)go([&] { return ringpostd_->state() == State::running; }, minutes{5});
+    (void)go([] { return false; }, minutes{1});
+    findings_.expect(ringpostd_->is_drained(), "after an orderly stop the next start finds mail to deliver");
+    findings_.expect(!has_arrivals_since(ledger_, restarted), "after an orderly stop the next start delivered again");
+    stop_in_order(true);
+    judge();
+  }
+
+  void end() {
+    if (findings_.list().empty()) {
+      findings_.expect(world_.network().open_sockets() == 0, "a socket was left open");
+      for (SimRing* ring : {&hop_->ring(), &second_hop_->ring(), &clients_->ring()}) findings_.expect(ring->quiet(), ring->name() + " is not quiet");
+    }
+    // Only after a finding is there anything left to do here.
+    kill(ringpostd_, Death::crash);
+    kill(keyd_, Death::crash);
+    kill(auditd_, Death::crash);
+    world_.kill(hop_->ring());
+    world_.kill(second_hop_->ring());
+    world_.kill(clients_->ring());
+    {
+      runtime::CrashGuard crashing;
+      hop_.reset();
+      second_hop_.reset();
+      clients_.reset();
+    }
+    world_.bury();
+  }
+
+  World& world_;
+  Plant plant_;
+  Findings& findings_;
+  Adversity adversity_;
+  Log log_;
+  NonceOracle nonces_;
+  Ledger ledger_;
+  std::shared_ptr<const config::Settings> settings_;
+  IndexRows index_rows_;
+  std::unique_ptr<NextHop> hop_, second_hop_;
+  std::unique_ptr<Clients> clients_;
+  std::unique_ptr<Keyd> keyd_;
+  std::unique_ptr<Auditd> auditd_;
+  std::unique_ptr<Ringpostd> ringpostd_;
+  Deaths deaths_;
+  bool healed_ = false;
+};
+
+class RelayScenario final : public Scenario {
+ public:
+  std::string_view name() const override { return "relay"; }
+  std::vector<std::string_view> points() const override { return Adversity::points(); }
+  std::vector<std::string_view> plants() const override { return plant_names(); }
+  void run(World& world, std::string_view plant, Findings& findings) override {
+    const int log_fd = std::getenv("RINGPOST_SIM_LOG") ? STDERR_FILENO : -1;
+    RelayRun run{world, plant, findings, log_fd};
+    run.run();
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Scenario> make_relay_scenario() { return std::make_unique<RelayScenario>(); }
+
+}  // namespace ringpost::sim

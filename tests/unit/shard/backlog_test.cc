@@ -1,0 +1,172 @@
+// Messages between memory and index: none is lost, none comes twice, and memory holds no more than it should.
+#include "shard/backlog.hh"
+
+#include <gtest/gtest.h>
+
+#include "../spool/support.hh"
+#include "ringpost/index/memory_store.hh"
+
+namespace ringpost::shard {
+namespace {
+
+using runtime::Task;
+using spool::Machine;
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+constexpr std::size_t kWindow = 64;
+constexpr Duration kLongestWait = hours{1};
+
+/// A log, an index, a queue, and somebody who delivers whatever is due at once.
+class Office {
+ public:
+  Office() {
+    EXPECT_TRUE(machine_.open());
+    sim::drive(ring(), open_index());
+    backlog_ = std::make_unique<Backlog>(BacklogParts{ring(), log_, queue_, *machine_.log, *index_, metrics_},
+                                         BacklogOptions{.number = 0, .window = kWindow, .longest_wait = kLongestWait});
+    backlog_->complete([this] { deliver(); });
+    scope_ = std::make_unique<runtime::Scope>(ring());
+    scope_->spawn(backlog_->take_up());
+  }
+  ~Office() {
+    backlog_->stop();
+    sim::drive(ring(), [](runtime::Scope& scope) -> Task<void> { co_await scope.join(); }(*scope_));
+    scope_.reset();
+    backlog_.reset();
+    index_.reset();
+  }
+  sim::SimRing& ring() { return *machine_.ring; }
+  queue::Queue& queue() { return queue_; }
+  Backlog& backlog() { return *backlog_; }
+  index::Index& index() { return *index_; }
+  const std::map<MessageId, Instant>& delivered() const { return delivered_; }
+  const metrics::ShardMetrics& metrics() const { return metrics_; }
+
+  /// A message that is to be tried `wait` from now.
+  MessageId accept(std::uint64_t number, Duration wait) {
+    const spool::Mail mail = spool::make_mail(number, 300);
+    EXPECT_TRUE(spool::outcome_of(machine_, machine_.accept(mail)));
+    auto message = std::make_unique<queue::Message>();
+    message->id = mail.id;
+    message->place = machine_.places.at(mail.id);
+    message->size = 300;
+    message->revision = 1;
+    message->arrived = ring().wall_now();
+    message->due = ring().now() + wait;
+    message->due_wall = ring().wall_now() + wait;
+    message->recipients.resize(1);
+    const Backlog::Pin pin(*backlog_);
+    backlog_->changed(queue_.add(std::move(message)));
+    return mail.id;
+  }
+  void deliver() {
+    while (queue::Message* message = queue_.take_due(ring().now())) {
+      EXPECT_TRUE(delivered_.emplace(message->id, ring().now()).second) << "delivered twice";
+      message->recipients[0].state = queue::State::delivered;
+      backlog_->release(*message);
+      queue_.remove(*message);
+    }
+  }
+  /// What a partition does every second, for so long.
+  void work(Duration time) {
+    sim::drive(ring(), work_on(time), 2 * time + hours{1});
+  }
+  void write_down() {
+    sim::drive(ring(), [](Backlog& backlog) -> Task<void> {
+      Result<bool> written = co_await backlog.write_down(true);
+      EXPECT_TRUE(written);
+    }(*backlog_));
+  }
+  void jump(Duration by) { ring().world().jump_wall(by); }
+
+ private:
+  Task<void> open_index() {
+    auto opened = co_await index::Index::open(ring(), index::make_memory_store(rows_), machine_.store, machine_.partition, machine_.metadata_key);
+    EXPECT_TRUE(opened);
+    index_ = std::move(opened->index);
+  }
+  Task<void> work_on(Duration time) {
+    for (const Instant end = ring().now() + time; ring().now() < end;) {
+      co_await ring().sleep_for(seconds{1});
+      Result<bool> written = co_await backlog_->write_down(false);
+      EXPECT_TRUE(written);
+      backlog_->let_go();
+      EXPECT_LE(queue_.size(), kWindow);
+      deliver();
+    }
+  }
+
+  Machine machine_;
+  Log log_{LogLevel::error};
+  metrics::ShardMetrics metrics_;
+  queue::Queue queue_;
+  index::MemoryRows rows_;
+  std::unique_ptr<index::Index> index_;
+  std::unique_ptr<Backlog> backlog_;
+  std::unique_ptr<runtime::Scope> scope_;
+  std::map<MessageId, Instant> delivered_;
+};
+
+TEST(Backlog, many_messages_pass_through_a_small_window_each_once_and_in_time) {
+  Office office;
+  Prng prng{5};
+  std::map<MessageId, Instant> due;
+  for (std::uint64_t i = 1; i <= 600; ++i) {
+    const Duration wait = seconds{static_cast<std::int64_t>(prng.below(1800))};
+    const Instant now = office.ring().now();
+    due[office.accept(i, wait)] = now + wait;
+  }
+  office.work(minutes{40});
+  EXPECT_GT(office.metrics().messages_taken_up.value(), 400u);
+  EXPECT_EQ(office.delivered().size(), due.size());
+  for (const auto& [id, when] : office.delivered()) {
+    EXPECT_GE(when, due.at(id) - seconds{1});
+    EXPECT_LE(when, due.at(id) + seconds{10});
+  }
+  office.write_down();
+  EXPECT_EQ(office.queue().size(), 0u);
+  EXPECT_EQ(office.index().stats().totals.entries, 0u);
+}
+
+TEST(Backlog, what_waits_is_in_the_index_and_the_window_is_for_what_is_next) {
+  Office office;
+  for (std::uint64_t i = 1; i <= 500; ++i) office.accept(i, hours{2});
+  office.work(minutes{2});
+  EXPECT_EQ(office.queue().size(), 0u) << "nothing is due for long";
+  EXPECT_EQ(office.index().stats().totals.waiting_messages, 500u);
+  const MessageId soon = office.accept(501, seconds{20});
+  office.work(seconds{10});
+  EXPECT_NE(office.queue().find(soon), nullptr);
+  sim::drive(office.ring(), [](Office& office) -> Task<void> {
+    auto brought = co_await office.backlog().bring(spool::make_mail(7, 0).id);
+    EXPECT_TRUE(brought && *brought);
+    std::size_t listed = 0;
+    for (MessageId after{};;) {
+      auto page = co_await office.backlog().ids_behind(after, 50);
+      EXPECT_TRUE(page);
+      if (!page || page->empty()) break;
+      for (const MessageId& id : *page) {
+        EXPECT_GT(id, after);
+        after = id;
+        ++listed;
+      }
+    }
+    EXPECT_EQ(listed, 501u);
+  }(office));
+}
+
+TEST(Backlog, a_clock_that_was_ahead_leaves_nobody_waiting_for_years) {
+  Office office;
+  office.jump(hours{24 * 3650});
+  for (std::uint64_t i = 1; i <= 200; ++i) office.accept(i, minutes{10});
+  office.work(minutes{2});
+  EXPECT_EQ(office.queue().size(), 0u);
+  office.jump(-hours{24 * 3650});
+  office.work(minutes{70});
+  EXPECT_EQ(office.delivered().size(), 200u) << "the longest wait is an hour";
+}
+
+}  // namespace
+}  // namespace ringpost::shard

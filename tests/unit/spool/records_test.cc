@@ -1,0 +1,158 @@
+// Plaintexts of records: there and back, and nothing else is accepted.
+#include "ringpost/spool/records.hh"
+
+#include <gtest/gtest.h>
+
+#include "ringpost/base/prng.hh"
+
+namespace ringpost::spool {
+namespace {
+
+const RecipientStatus kDeferred{RecipientState::waiting, 3, event::Reason::next_hop_deferred, {451, 4, 7, 1}};
+const RecipientStatus kFailed{RecipientState::failed, 1, event::Reason::next_hop_refused, {550, 5, 1, 1}};
+
+template <typename Value>
+std::vector<std::byte> bytes_of_value(const Value& value) {
+  std::vector<std::byte> bytes(encoded_bytes(value));
+  encode(value, bytes);
+  return bytes;
+}
+
+std::vector<std::byte> sample_scheduling() {
+  const RecipientStatus statuses[] = {kDeferred, kFailed};
+  const Position chunks[] = {{5, 4240, 65'600}, {6, 4096, 65'600}};
+  return bytes_of_value(Scheduling{.arrived = WallTime{Duration{1'700'000'000'123'456'789}},
+                                   .due = WallTime{Duration{1'700'000'300'000'000'000}},
+                                   .size = 150'000,
+                                   .copied_from = 4,
+                                   .revision = 9,
+                                   .mail_class = MailClass::outgoing,
+                                   .held = true,
+                                   .waited = {3600, true},
+                                   .destination = {std::byte{0xaa}},
+                                   .recipients = statuses,
+                                   .chunks = chunks});
+}
+
+std::vector<std::byte> sample_envelope() {
+  const Envelope::Recipient recipients[] = {{"bert@example.net", "NOTIFY=NEVER", 0}, {"\"c d\"@example.com", "", 1}};
+  return bytes_of_value(Envelope{.smtputf8 = true,
+                                 .declared_eight_bit = true,
+                                 .eight_bit = false,
+                                 .client = IpAddress::from_ipv4(0xc0000201),
+                                 .helo = "client.example",
+                                 .reverse_path = "",
+                                 .parameters = "ENVID=1",
+                                 .recipients = recipients});
+}
+
+std::vector<std::byte> sample_outcome() {
+  const Outcome::Recipient recipients[] = {{0, kDeferred, ""}, {7, kFailed, ""}};
+  return bytes_of_value(Outcome{.message_generation = 5,
+                                .revision = 2,
+                                .held = false,
+                                .due = WallTime{Duration{1'700'000'600'000'000'000}},
+                                .waited = {7200, true},
+                                .host = {IpAddress::from_ipv4(0xc6336401), 25},
+                                .recipients = recipients});
+}
+
+std::vector<std::byte> sample_checkpoint() {
+  return bytes_of_value(Checkpoint{.audit = {{{{std::byte{1}}}, 77}}, .generations = {{3, 40, 1}, {4, 60, 2}}});
+}
+
+TEST(Records, scheduling_there_and_back) {
+  Arrays arrays;
+  const auto bytes = sample_scheduling();
+  const Result<Scheduling> decoded = decode_scheduling(bytes, arrays);
+  ASSERT_TRUE(decoded);
+  EXPECT_EQ(bytes_of_value(*decoded), bytes);
+  EXPECT_EQ(decoded->recipients[1], kFailed);
+  EXPECT_EQ(decoded->chunks[1], (Position{6, 4096, 65'600}));
+  EXPECT_TRUE(decoded->held);
+  EXPECT_EQ(decoded->waited, (Waited{3600, true}));
+}
+
+TEST(Records, envelope_there_and_back) {
+  Arrays arrays;
+  const auto bytes = sample_envelope();
+  const Result<Envelope> decoded = decode_envelope(bytes, arrays);
+  ASSERT_TRUE(decoded);
+  EXPECT_EQ(bytes_of_value(*decoded), bytes);
+  EXPECT_EQ(decoded->recipients[0].parameters, "NOTIFY=NEVER");
+  EXPECT_EQ(decoded->recipients[1].address, "\"c d\"@example.com");
+  EXPECT_TRUE(decoded->reverse_path.empty());
+}
+
+TEST(Records, outcome_there_and_back) {
+  Arrays arrays;
+  const auto bytes = sample_outcome();
+  const Result<Outcome> decoded = decode_outcome(bytes, arrays);
+  ASSERT_TRUE(decoded);
+  EXPECT_EQ(bytes_of_value(*decoded), bytes);
+  EXPECT_EQ(decoded->recipients[1].index, 7u);
+  EXPECT_EQ(decoded->host.port, 25);
+}
+
+TEST(Records, texts_of_an_outcome_there_and_back) {
+  const std::string longer(600, 'x');
+  const Outcome::Recipient recipients[] = {{0, kDeferred, "451 later"}, {1, kFailed, ""}, {2, kFailed, longer}};
+  const Outcome outcome{.message_generation = 1, .revision = 1, .recipients = recipients};
+  std::vector<std::byte> bytes(encoded_detail_bytes(outcome));
+  encode_detail(outcome, bytes);
+  const auto texts = decode_detail(bytes);
+  ASSERT_TRUE(texts);
+  ASSERT_EQ(texts->size(), 2u);
+  EXPECT_EQ((*texts)[0].text, "451 later");
+  EXPECT_EQ((*texts)[1].index, 2u);
+  EXPECT_EQ((*texts)[1].text.size(), kReplyTextBytesMax);
+}
+
+TEST(Records, texts_of_an_outcome_are_bounded) {
+  const std::string text(kReplyTextBytesMax, 'x');
+  std::vector<Outcome::Recipient> recipients(1000, {0, kDeferred, text});
+  EXPECT_LE(encoded_detail_bytes(Outcome{.recipients = recipients}), kDetailBytesMax);
+}
+
+TEST(Records, checkpoint_and_abandon_there_and_back) {
+  const auto bytes = sample_checkpoint();
+  const auto checkpoint = decode_checkpoint(bytes);
+  ASSERT_TRUE(checkpoint);
+  EXPECT_EQ(bytes_of_value(*checkpoint), bytes);
+  std::vector<std::byte> abandon(kAbandonBytes);
+  encode(Abandon{7, 99}, abandon);
+  EXPECT_EQ(decode_abandon(abandon).value(), (Abandon{7, 99}));
+  encode(Abandon{0, 99}, abandon);
+  EXPECT_FALSE(decode_abandon(abandon));
+}
+
+/// Any change of length is refused, and whatever else is accepted encodes to the very same bytes: no slack, no aliases.
+template <typename Decode>
+void only_canonical(const std::vector<std::byte>& sample, Decode decode) {
+  for (std::size_t size = 0; size < sample.size(); ++size) EXPECT_FALSE(decode(Bytes{sample}.first(size))) << size;
+  auto longer = sample;
+  longer.push_back({});
+  EXPECT_FALSE(decode(longer));
+  Prng prng(7);
+  for (int round = 0; round < 20'000; ++round) {
+    auto mutated = sample;
+    for (std::uint64_t i = 0; i <= prng.below(4); ++i) mutated[prng.below(mutated.size())] = static_cast<std::byte>(prng.next());
+    decode(mutated);
+  }
+}
+
+TEST(Records, only_canonical_bytes_are_accepted) {
+  Arrays arrays;
+  const auto same = [](Bytes bytes, const auto& decoded) {
+    if (!decoded) return false;
+    EXPECT_TRUE(std::ranges::equal(bytes_of_value(*decoded), bytes));
+    return true;
+  };
+  only_canonical(sample_scheduling(), [&](Bytes bytes) { return same(bytes, decode_scheduling(bytes, arrays)); });
+  only_canonical(sample_envelope(), [&](Bytes bytes) { return same(bytes, decode_envelope(bytes, arrays)); });
+  only_canonical(sample_outcome(), [&](Bytes bytes) { return same(bytes, decode_outcome(bytes, arrays)); });
+  only_canonical(sample_checkpoint(), [&](Bytes bytes) { return same(bytes, decode_checkpoint(bytes)); });
+}
+
+}  // namespace
+}  // namespace ringpost::spool

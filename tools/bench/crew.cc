@@ -1,0 +1,93 @@
+#include "bench/crew.hh"
+
+#include <fmt/core.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+namespace ringpost::bench {
+
+namespace {
+
+// Read buffers as large as a burst of a pipelining client.
+constexpr std::size_t kReceiveBufferBytes = 32_KiB;
+constexpr unsigned kReceiveBuffers = 1024;
+
+sigset_t stop_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  return set;
+}
+
+}  // namespace
+
+std::unique_ptr<runtime::UringRing> make_ring(int cpu) {
+  runtime::UringOptions options;
+  options.receive_buffer_bytes = kReceiveBufferBytes;
+  options.receive_buffers = kReceiveBuffers;
+  options.cpu = cpu;
+  runtime::Missing missing;
+  auto ring = runtime::UringRing::create(options, &missing);
+  if (ring) return std::move(*ring);
+  fmt::print(stderr, "ringpost-bench: no ring: {}\n",
+             missing.empty() ? std::string{error_name(ring.error().code)} : missing.text());
+  return nullptr;
+}
+
+Instant monotonic_now() {
+  timespec now;
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return Instant{std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec)};
+}
+
+StopSignals::StopSignals() {
+  sigset_t set = stop_signals();
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+}
+
+bool StopSignals::wait(Duration wait) const {
+  sigset_t set = stop_signals();
+  timespec limit{.tv_sec = wait.count() / 1'000'000'000, .tv_nsec = wait.count() % 1'000'000'000};
+  return ::sigtimedwait(&set, nullptr, &limit) > 0;
+}
+
+LiveLine::LiveLine(bool wanted) : shown_(wanted && ::isatty(STDERR_FILENO) == 1) {}
+
+LiveLine::~LiveLine() {
+  if (width_ > 0) fmt::print(stderr, "\n");
+}
+
+void LiveLine::show(std::string_view text) {
+  if (!shown_) return;
+  std::size_t width = text.size();
+  fmt::print(stderr, "\r{:<{}}", text, std::max(width, width_));
+  std::fflush(stderr);
+  width_ = width;
+}
+
+void raise_descriptor_limit() {
+  rlimit limit;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+bool write_results(const std::string& path, std::string_view text) {
+  if (path.empty()) return true;
+  std::FILE* file = path == "-" ? stdout : std::fopen(path.c_str(), "we");
+  bool written = file && std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  if (file && file != stdout)
+    written = std::fclose(file) == 0 && written;
+  else if (file)
+    written = std::fflush(file) == 0 && written;
+  if (!written) fmt::print(stderr, "ringpost-bench: cannot write {}\n", path);
+  return written;
+}
+
+}  // namespace ringpost::bench

@@ -1,0 +1,52 @@
+// What both long-running modes need around their workers: threads with rings, signals, a live line, results in JSON.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "ringpost/base/units.hh"
+#include "ringpost/runtime/uring_ring.hh"
+
+namespace ringpost::bench {
+
+/// The ring of one worker. Empty: standard error has said why.
+std::unique_ptr<runtime::UringRing> make_ring(int cpu);
+
+/// Now, on the clock of the rings, for threads that have none.
+Instant monotonic_now();
+
+/// SIGINT and SIGTERM as something to wait for. Make it before any thread: they inherit the blocked signals.
+class StopSignals {
+ public:
+  StopSignals();
+  /// True when one came within `wait`.
+  bool wait(Duration wait) const;
+};
+
+/// One line on standard error that is written over, where that is a terminal; silent otherwise.
+class LiveLine {
+ public:
+  explicit LiveLine(bool wanted);
+  ~LiveLine();
+  explicit operator bool() const { return shown_; }
+  void show(std::string_view text);
+
+ private:
+  bool shown_;
+  std::size_t width_ = 0;
+};
+
+/// As many descriptors as this process may have: one for each connection.
+void raise_descriptor_limit();
+
+/// Writes `text` to the file, or to standard output for "-". False: standard error has said why.
+bool write_results(const std::string& path, std::string_view text);
+
+/// Exit codes of every mode.
+enum ExitCode { kExitOk = 0, kExitFailed = 1, kExitUsage = 2 };
+
+}  // namespace ringpost::bench
