@@ -153,7 +153,12 @@ class Server:
             raise Broken("there is no metric ringpost_audit_pending")
         return sum(float(line.split()[-1]) for line in lines)
 
+    def recovering(self):
+        return json.loads(self.control("status", "--json"))["recovering"]
+
     def drain(self, patience_s=PATIENCE_S):
+        # Before that it does not know all that it holds, nor all the events that auditd is to have.
+        wait_until("the end of the recovery", lambda: not self.recovering(), patience_s)
         wait_until("an empty queue", lambda: not self.queued(), patience_s)
         wait_until("auditd to have every event", lambda: self.audit_pending() == 0, patience_s)
 
