@@ -14,7 +14,7 @@ using spool::RecipientStatus;
 // Flags of an entry.
 constexpr std::uint8_t kClassMask = 0x07, kHeld = 0x08, kHasDestination = 0x10, kWarned = 0x20, kHasAge = 0x40, kFlagsMask = 0x7f;
 // Flags of a recipient's status: what is not there is zero.
-constexpr std::uint8_t kStateMask = 0x03, kHasAttempts = 0x04, kHasReason = 0x08, kHasReply = 0x10, kStatusMask = 0x1f;
+constexpr std::uint8_t kStateMask = 0x03, kHasAttempts = 0x04, kHasReason = 0x08, kHasReply = 0x10, kHasHost = 0x20, kStatusMask = 0x3f;
 
 class Writer {
  public:
@@ -93,14 +93,20 @@ class Reader {
 void write_status(Writer& out, const RecipientStatus& status) {
   const bool has_reason = status.reason != event::Reason::none, has_reply = status.reply != event::ReplyCode{};
   out.octet(static_cast<std::uint8_t>(static_cast<std::uint8_t>(status.state) | (status.attempts ? kHasAttempts : 0) |
-                                      (has_reason ? kHasReason : 0) | (has_reply ? kHasReply : 0)));
+                                      (has_reason ? kHasReason : 0) | (has_reply ? kHasReply : 0) |
+                                      (status.host.port != 0 ? kHasHost : 0)));
   if (status.attempts) out.octet(status.attempts);
   if (has_reason) out.number(static_cast<std::uint16_t>(status.reason));
-  if (!has_reply) return;
-  out.number(status.reply.code);
-  out.number(status.reply.enhanced_class);
-  out.number(status.reply.enhanced_subject);
-  out.number(status.reply.enhanced_detail);
+  if (has_reply) {
+    out.number(status.reply.code);
+    out.number(status.reply.enhanced_class);
+    out.number(status.reply.enhanced_subject);
+    out.number(status.reply.enhanced_detail);
+  }
+  if (status.host.port != 0) {
+    out.bytes(status.host.ip.bytes);
+    out.number(status.host.port);
+  }
 }
 
 RecipientStatus read_status(Reader& in) {
@@ -126,6 +132,11 @@ RecipientStatus read_status(Reader& in) {
     status.reply.enhanced_detail = in.number<std::uint16_t>();
     in.refuse_unless(status.reply != event::ReplyCode{});
   }
+  if (flags & kHasHost) {
+    in.bytes(status.host.ip.bytes);
+    status.host.port = in.number<std::uint16_t>();
+    in.refuse_unless(status.host.port != 0);
+  }
   return status;
 }
 
@@ -148,7 +159,7 @@ bool apply(const LogFact& fact, std::optional<Entry>& known) {
     known->held = said.held;
     known->waited = said.waited;
     for (const auto& [index, status] : fact.changes)
-      if (index < known->recipients.size()) known->recipients[index] = status;
+      if (index < known->recipients.size()) spool::take_over(known->recipients[index], status);
     return true;
   }
   if (!known) {

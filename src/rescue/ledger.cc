@@ -58,7 +58,7 @@ bool Ledger::add_outcome(const MessageId& id, const spool::Position& place, cons
   known.due = outcome.due;
   known.held = outcome.held;
   for (const spool::Outcome::Recipient& recipient : outcome.recipients)
-    if (recipient.index < known.recipients.size()) known.recipients[recipient.index] = recipient.status;
+    if (recipient.index < known.recipients.size()) spool::take_over(known.recipients[recipient.index], recipient.status);
   return true;
 }
 

@@ -9,11 +9,11 @@
 namespace ringpost::shard {
 
 inline spool::RecipientStatus status_of(const queue::Recipient& recipient) {
-  return {static_cast<spool::RecipientState>(recipient.state), recipient.attempts, recipient.reason, recipient.reply};
+  return {static_cast<spool::RecipientState>(recipient.state), recipient.attempts, recipient.reason, recipient.reply, recipient.host};
 }
 
 inline queue::Recipient recipient_of(const spool::RecipientStatus& status) {
-  return {static_cast<queue::State>(status.state), status.attempts, status.reason, status.reply};
+  return {static_cast<queue::State>(status.state), status.attempts, status.reason, status.reply, status.host};
 }
 
 /// `due`: when it is due next.

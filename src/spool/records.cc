@@ -8,7 +8,7 @@ namespace ringpost::spool {
 
 namespace {
 
-constexpr std::size_t kStatusBytes = 12, kPositionBytes = 16;
+constexpr std::size_t kStatusBytes = 12, kPositionBytes = 16, kHostRunBytes = 24;
 constexpr std::size_t kSchedulingBytes = 72, kEnvelopeBytes = 28, kOutcomeBytes = 48, kCheckpointBytes = 8;
 constexpr std::uint8_t kHeld = 1, kWarned = 1;
 constexpr std::uint16_t kSmtpUtf8 = 1, kDeclaredEightBit = 2, kEightBit = 4;
@@ -44,6 +44,44 @@ RecipientStatus read_status(FieldReader& in) {
   return status;
 }
 
+/// Calls `visit` for each run of recipients whose last host is the same; not at all when nobody has one.
+template <typename Visit>
+void for_each_host_run(std::span<const RecipientStatus> recipients, Visit visit) {
+  if (std::ranges::all_of(recipients, [](const RecipientStatus& status) { return status.host.port == 0; })) return;
+  for (auto run = recipients.begin(); run != recipients.end();) {
+    const auto end = std::find_if(run, recipients.end(), [&](const RecipientStatus& status) { return status.host != run->host; });
+    visit(static_cast<std::uint32_t>(end - run), run->host);
+    run = end;
+  }
+}
+
+std::uint32_t host_runs(std::span<const RecipientStatus> recipients) {
+  std::uint32_t runs = 0;
+  for_each_host_run(recipients, [&](std::uint32_t, const event::Host&) { ++runs; });
+  return runs;
+}
+
+/// `runs` of them, which cover all of `statuses` in the one way that for_each_host_run would.
+void read_host_runs(FieldReader& in, std::uint32_t runs, std::vector<RecipientStatus>& statuses) {
+  std::size_t covered = 0;
+  bool somebody = false;
+  event::Host last;
+  for (std::uint32_t run = 0; run < runs && in.ok(); ++run) {
+    const auto recipients = in.number<std::uint32_t>();
+    event::Host host;
+    host.port = in.number<std::uint16_t>();
+    in.refuse_unless(in.number<std::uint16_t>() == 0);
+    in.bytes(host.ip.bytes);
+    in.refuse_unless(recipients >= 1 && recipients <= statuses.size() - covered && (run == 0 || host != last));
+    in.refuse_unless(host.port != 0 || host == event::Host{});
+    if (!in.ok()) return;
+    for (std::uint32_t i = 0; i < recipients; ++i) statuses[covered++].host = host;
+    somebody |= host.port != 0;
+    last = host;
+  }
+  in.refuse_unless(runs == 0 || (covered == statuses.size() && somebody));
+}
+
 bool read_flag(FieldReader& in) {
   const auto value = in.number<std::uint8_t>();
   in.refuse_unless(value <= kHeld);
@@ -67,7 +105,8 @@ void for_each_text(const Outcome& outcome, Keep keep) {
 }  // namespace
 
 std::size_t encoded_bytes(const Scheduling& scheduling) {
-  return kSchedulingBytes + scheduling.recipients.size() * kStatusBytes + scheduling.chunks.size() * kPositionBytes;
+  return kSchedulingBytes + scheduling.recipients.size() * kStatusBytes + scheduling.chunks.size() * kPositionBytes +
+         host_runs(scheduling.recipients) * kHostRunBytes;
 }
 
 void encode(const Scheduling& scheduling, MutableBytes target) {
@@ -84,13 +123,19 @@ void encode(const Scheduling& scheduling, MutableBytes target) {
   out.number(static_cast<std::uint32_t>(scheduling.recipients.size()));
   out.number(static_cast<std::uint32_t>(scheduling.chunks.size()));
   out.number(scheduling.waited.age_s);
-  out.number(std::uint32_t{0});
+  out.number(host_runs(scheduling.recipients));
   for (const RecipientStatus& status : scheduling.recipients) write_status(out, status);
   for (const Position& chunk : scheduling.chunks) {
     out.number(chunk.generation);
     out.number(chunk.offset);
     out.number(chunk.length);
   }
+  for_each_host_run(scheduling.recipients, [&](std::uint32_t recipients, const event::Host& host) {
+    out.number(recipients);
+    out.number(host.port);
+    out.number(std::uint16_t{0});
+    out.bytes(host.ip.bytes);
+  });
 }
 
 Result<Scheduling> decode_scheduling(Bytes plaintext, Arrays& arrays) {
@@ -109,9 +154,10 @@ Result<Scheduling> decode_scheduling(Bytes plaintext, Arrays& arrays) {
   const auto warned = in.number<std::uint16_t>();
   const auto recipients = in.number<std::uint32_t>(), chunks = in.number<std::uint32_t>();
   scheduling.waited = {in.number<std::uint32_t>(), warned != 0};
-  in.refuse_unless(warned <= kWarned && in.number<std::uint32_t>() == 0);
-  in.refuse_unless(recipients >= 1 && recipients <= kRecipientsMax && chunks <= kChunksMax);
-  in.refuse_unless(in.left() == recipients * kStatusBytes + chunks * kPositionBytes);
+  const auto runs = in.number<std::uint32_t>();
+  in.refuse_unless(warned <= kWarned);
+  in.refuse_unless(recipients >= 1 && recipients <= kRecipientsMax && chunks <= kChunksMax && runs <= recipients);
+  in.refuse_unless(in.left() == recipients * kStatusBytes + chunks * kPositionBytes + runs * kHostRunBytes);
   if (!in.ok()) return corrupt();
   arrays.statuses.clear();
   arrays.chunks.clear();
@@ -124,6 +170,7 @@ Result<Scheduling> decode_scheduling(Bytes plaintext, Arrays& arrays) {
     in.refuse_unless(chunk.generation != 0 && chunk.offset % crypto::kRecordAlignment == 0);
     arrays.chunks.push_back(chunk);
   }
+  read_host_runs(in, runs, arrays.statuses);
   if (!in.complete()) return corrupt();
   scheduling.recipients = arrays.statuses;
   scheduling.chunks = arrays.chunks;
@@ -222,6 +269,7 @@ Result<Outcome> decode_outcome(Bytes plaintext, Arrays& arrays) {
     Outcome::Recipient recipient;
     recipient.index = in.number<std::uint32_t>();
     recipient.status = read_status(in);
+    recipient.status.host = outcome.host;
     in.refuse_unless(recipient.index < kRecipientsMax);
     arrays.outcomes.push_back(recipient);
   }

@@ -217,10 +217,16 @@ class Message:
         self.id, self.revision = record.message, 0
         fields = Fields(record.metadata())
         (self.arrived, self.due, self.size, self.copied_from, _, self.revision, self.mail_class, self.held, self.warned,
-         recipients, pieces, self.age, zero) = fields.unpack("qqQQ16sIBBHIIII")
-        check(zero == 0 and self.warned <= 1, "scheduling")
+         recipients, pieces, self.age, runs) = fields.unpack("qqQQ16sIBBHIIII")
+        check(self.warned <= 1 and runs <= recipients, "scheduling")
         self.statuses = [status(fields) for _ in range(recipients)]
         places = [fields.unpack("QII") for _ in range(pieces)]
+        hosts = []
+        for _ in range(runs):
+            count, port, zero, address = fields.unpack("IHH16s")
+            check(count > 0 and zero == 0, "run of hosts")
+            hosts += [(ipaddress.IPv6Address(address), port)] * count
+        check(len(hosts) in (0, recipients), "hosts")
         fields.done()
         self.key = keys.message_key(self.id, record.wrapped[0])
         self.store = keys.store

@@ -28,6 +28,7 @@ struct Recipient {
   std::uint8_t attempts = 0;  ///< saturates
   event::Reason reason = event::Reason::none;
   event::ReplyCode reply;     ///< the next hop's last answer, code 0: none
+  event::Host host;           ///< who gave it, or was tried last; port 0: nobody
 };
 
 /// Tells apart where messages go without saying it: equal domains of one store give equal hashes.

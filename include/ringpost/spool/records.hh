@@ -44,8 +44,15 @@ struct RecipientStatus {
   std::uint8_t attempts = 0;  ///< saturates
   event::Reason reason = event::Reason::none;
   event::ReplyCode reply;  ///< the next hop's last answer; code 0: none
+  event::Host host;        ///< who gave it, or was tried last; port 0: nobody
   friend bool operator==(const RecipientStatus&, const RecipientStatus&) = default;
 };
+/// What an outcome says of a recipient becomes what is known. An outcome without a host leaves the one that is known.
+inline void take_over(RecipientStatus& known, const RecipientStatus& said) {
+  const event::Host host = said.host.port != 0 ? said.host : known.host;
+  known = said;
+  known.host = host;
+}
 
 inline constexpr std::uint32_t kRecipientsMax = 65'536;
 inline constexpr std::uint32_t kChunksMax = 32'768;
@@ -99,7 +106,7 @@ struct Envelope {
 struct Outcome {
   struct Recipient {
     std::uint32_t index = 0;
-    RecipientStatus status;
+    RecipientStatus status;  ///< its host is the outcome's: encoding ignores it, decoding sets it
     std::string_view text;  ///< the next hop's words, cut to kReplyTextBytesMax; sealed under the message's detail key
   };
   std::uint64_t message_generation = 0;  ///< of the MESSAGE record it changes (queue::Message::place)

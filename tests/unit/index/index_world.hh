@@ -62,6 +62,7 @@ inline Entry random_entry(Prng& prng, const MessageId& id) {
       status.reason = static_cast<event::Reason>(prng.below(event::kReasonCount));
       status.reply = {static_cast<std::uint16_t>(200 + prng.below(400)), static_cast<std::uint16_t>(prng.below(6)),
                       static_cast<std::uint16_t>(prng.below(1000)), static_cast<std::uint16_t>(prng.below(1000))};
+      if (prng.one_in(2)) status.host = {IpAddress::from_ipv4(static_cast<std::uint32_t>(prng.below(1000))), static_cast<std::uint16_t>(1 + prng.below(99))};
     }
     entry.recipients.push_back(status);
   }

@@ -8,8 +8,8 @@
 namespace ringpost::spool {
 namespace {
 
-const RecipientStatus kDeferred{RecipientState::waiting, 3, event::Reason::next_hop_deferred, {451, 4, 7, 1}};
-const RecipientStatus kFailed{RecipientState::failed, 1, event::Reason::next_hop_refused, {550, 5, 1, 1}};
+const RecipientStatus kDeferred{RecipientState::waiting, 3, event::Reason::next_hop_deferred, {451, 4, 7, 1}, {}};
+const RecipientStatus kFailed{RecipientState::failed, 1, event::Reason::next_hop_refused, {550, 5, 1, 1}, {}};
 
 template <typename Value>
 std::vector<std::byte> bytes_of_value(const Value& value) {
@@ -71,6 +71,42 @@ TEST(Records, scheduling_there_and_back) {
   EXPECT_EQ(decoded->chunks[1], (Position{6, 4096, 65'600}));
   EXPECT_TRUE(decoded->held);
   EXPECT_EQ(decoded->waited, (Waited{3600, true}));
+}
+
+TEST(Records, scheduling_keeps_the_hosts_that_answered) {
+  const event::Host one{IpAddress::from_ipv4(0xc6336401), 25}, other{*IpAddress::parse("2001:db8::1"), 2525};
+  std::vector<RecipientStatus> statuses(5, kDeferred);
+  statuses[0].host = statuses[1].host = one;
+  statuses[3].host = other;
+  const auto bytes = bytes_of_value(Scheduling{.mail_class = MailClass::outgoing, .recipients = statuses});
+  Arrays arrays;
+  const Result<Scheduling> decoded = decode_scheduling(bytes, arrays);
+  ASSERT_TRUE(decoded);
+  EXPECT_TRUE(std::ranges::equal(decoded->recipients, statuses));
+  EXPECT_EQ(bytes_of_value(*decoded), bytes);
+  // Four runs, the last 96 bytes. A run that is too long, empty, or like its neighbour is no encoding of anything.
+  const std::size_t runs = bytes.size() - 96;
+  for (auto [offset, value] : {std::pair{runs, 3}, {runs, 0}, {runs + 6, 1}, {runs + 24, 2}}) {
+    auto wrong = bytes;
+    wrong[offset] = static_cast<std::byte>(value);
+    EXPECT_FALSE(decode_scheduling(wrong, arrays)) << offset;
+  }
+  auto same = bytes;
+  std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>(runs + 4), 20, same.begin() + static_cast<std::ptrdiff_t>(runs + 28));
+  EXPECT_FALSE(decode_scheduling(same, arrays));
+}
+
+TEST(Records, an_outcome_without_a_host_leaves_the_one_that_is_known) {
+  RecipientStatus known = kDeferred;
+  known.host = {IpAddress::from_ipv4(0xc6336401), 25};
+  const event::Host before = known.host;
+  take_over(known, kFailed);
+  EXPECT_EQ(known.state, RecipientState::failed);
+  EXPECT_EQ(known.host, before);
+  RecipientStatus said = kDeferred;
+  said.host = {IpAddress::from_ipv4(0xc6336402), 26};
+  take_over(known, said);
+  EXPECT_EQ(known, said);
 }
 
 TEST(Records, envelope_there_and_back) {
