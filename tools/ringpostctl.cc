@@ -1,6 +1,4 @@
 // ringpostctl: the operator's command. Talks to a running ringpostd over its control socket.
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -8,119 +6,18 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <functional>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "ctl/print.hh"
+#include "ctl/queue.hh"
+#include "ctl/server.hh"
+#include "ctl/top.hh"
 #include "programs/config_files.hh"
 
 namespace {
 
-using nlohmann::json;
-
-/// Exit codes: 0 done, 1 the server refused, 2 it could not be asked.
-constexpr int kRefused = 1, kNotAsked = 2;
-
-struct Failure {
-  int code;
-  std::string text;
-};
-
-/// Why nobody answers at `path`, and what to do about it.
-std::string unreachable(const std::string& path, int error) {
-  const std::string text = "cannot reach ringpostd at " + path + ": " + std::strerror(error);
-  switch (error) {
-    case ENOENT: return text + "; it does not run, or its configuration names another control.socket (give that file with -c)";
-    case ECONNREFUSED: return text + "; it has ended: start it with ringpostd -c FILE";
-    case EACCES: return text + "; ask as root or as the user that ringpostd runs as";
-    default: return text;
-  }
-}
-
-class Connection {
- public:
-  explicit Connection(const std::string& path) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (path.size() >= sizeof address.sun_path) throw Failure{kNotAsked, path + ": too long for a socket"};
-    std::memcpy(address.sun_path, path.data(), path.size());
-    fd_ = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd_ < 0 || connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
-      throw Failure{kNotAsked, unreachable(path, errno)};
-    }
-  }
-  Connection(const Connection&) = delete;
-  ~Connection() {
-    if (fd_ >= 0) close(fd_);
-  }
-
-  /// Sends `request` and hands each line of the answer to `line`.
-  void ask(const std::string& request, const std::function<void(std::string_view)>& line) {
-    std::string bytes = request + "\n";
-    for (std::size_t sent = 0; sent < bytes.size();) {
-      ssize_t n = send(fd_, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
-      if (n <= 0) throw Failure{kNotAsked, "the server closed the control connection"};
-      sent += static_cast<std::size_t>(n);
-    }
-    std::string refusal, carry;
-    char block[65536];
-    for (;;) {
-      ssize_t n = recv(fd_, block, sizeof block, 0);
-      if (n < 0 && errno == EINTR) continue;
-      if (n <= 0) break;
-      carry.append(block, static_cast<std::size_t>(n));
-      std::size_t begin = 0;
-      for (std::size_t end; (end = carry.find('\n', begin)) != std::string::npos; begin = end + 1) {
-        std::string_view text{carry.data() + begin, end - begin};
-        if (text == ".") return;
-        if (text.starts_with("! ")) refusal += (refusal.empty() ? "" : "\n") + std::string{text.substr(2)};
-        else line(text);
-      }
-      carry.erase(0, begin);
-    }
-    if (!refusal.empty()) throw Failure{kRefused, refusal};
-    throw Failure{kNotAsked, "the server closed the control connection before its answer was complete"};
-  }
-
- private:
-  int fd_ = -1;
-};
-
-class Server {
- public:
-  explicit Server(std::string socket) : socket_(std::move(socket)) {}
-
-  void ask(const std::string& request, const std::function<void(std::string_view)>& line) const {
-    Connection{socket_}.ask(request, line);
-  }
-  std::string ask(const std::string& request) const {
-    std::string text;
-    ask(request, [&](std::string_view line) { text.append(line) += '\n'; });
-    return text;
-  }
-  std::size_t shards() const { return std::stoul(ask("- shards")); }
-
- private:
-  std::string socket_;
-};
-
-void print_lines(std::string_view line) { std::printf("%.*s\n", static_cast<int>(line.size()), line.data()); }
-
-/// One message on one line: id, size, arrival, state of its recipients.
-void print_message(std::string_view line) {
-  json message = json::parse(line, nullptr, false);
-  if (message.is_discarded()) throw Failure{kNotAsked, "the server sent what is no JSON"};
-  std::string recipients;
-  for (const json& recipient : message["recipients"]) {
-    if (!recipients.empty()) recipients += ", ";
-    recipients += recipient["address"].is_string() ? recipient["address"].get<std::string>() : "(sealed)";
-    recipients += " " + recipient["state"].get<std::string>();
-    if (recipient["reason"].is_string()) recipients += " (" + recipient["reason"].get<std::string>() + ")";
-  }
-  std::printf("%s  %9llu  %s  %s\n", message["id"].get<std::string>().c_str(), message["size"].get<unsigned long long>(),
-              message["arrived"].get<std::string>().c_str(), recipients.c_str());
-}
+using namespace ringpost::ctl;
 
 /// `ringpostctl spool ...` is another program's work, for it needs no server but the spool itself. Returns only when that cannot run.
 [[noreturn]] void run_spool_tool(const std::string& config_path, const std::vector<std::string>& words) {
@@ -150,21 +47,21 @@ std::string unknown_command(const CLI::App& app, int argc, char** argv) {
   return {};
 }
 
-void print_object(const json& object, const std::string& indent) {
-  for (const auto& [key, value] : object.items()) {
-    if (value.is_object()) {
-      std::printf("%s%s:\n", indent.c_str(), key.c_str());
-      print_object(value, indent + "  ");
-    } else if (value.is_array() && !value.empty() && value.front().is_object()) {
-      for (std::size_t i = 0; i < value.size(); ++i) {
-        std::printf("%s%s %zu:\n", indent.c_str(), key.c_str(), i);
-        print_object(value[i], indent + "  ");
-      }
-    } else {
-      std::string text = value.is_string() ? value.get<std::string>() : value.dump();
-      std::printf("%s%-28s %s\n", indent.c_str(), key.c_str(), text.c_str());
-    }
-  }
+/// The way is the same for all shards; what each knows of the hosts there is its own.
+void explain_recipient(const Server& server, const std::string& recipient, bool as_json) {
+  std::size_t shard = 0;
+  server.ask_all("explain " + recipient, [&](std::string_view line) {
+    if (as_json) return print_line(line);
+    nlohmann::json way = parse(line);
+    const nlohmann::json site = way["site"], waits = way["would_wait"];
+    way.erase("site");
+    way.erase("would_wait");
+    if (shard == 0) print_object(way);
+    std::printf("shard %zu:\n", shard++);
+    print_object({{"would_wait", waits}}, "  ");
+    if (site.is_object()) print_object(site, "  ");
+    else std::printf("  no mail went there lately\n");
+  });
 }
 
 }  // namespace
@@ -177,7 +74,9 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
 
   bool all = false, as_json = false;
-  std::string key, assignment, id;
+  std::string key, assignment, recipient;
+  double interval_s = 2;
+  unsigned frames = 0;
   auto* get = app.add_subcommand("get", "Show one setting, or all of them");
   get->add_option("key", key, "The key");
   get->add_flag("-a,--all", all, "Every key with value, default and origin");
@@ -188,14 +87,15 @@ int main(int argc, char** argv) {
   status->add_flag("--json", as_json, "One JSON object");
   auto* metrics = app.add_subcommand("metrics", "All metrics in Prometheus' text format");
   auto* stop = app.add_subcommand("stop", "Stop the server in order; a new one may be started at once, it waits for the end of the old one");
-  auto* queue = app.add_subcommand("queue", "The messages the server answers for");
-  queue->require_subcommand(1);
-  auto* list = queue->add_subcommand("list", "One line for every message: id, bytes, arrival (UTC), recipients with state and reason. The bytes are what is "
-                                            "kept and relayed: what the client sent and our Received field");
-  list->add_flag("--json", as_json, "One JSON object a line");
-  auto* show = queue->add_subcommand("show", "Everything about one message");
-  show->add_option("id", id, "Its id, 32 hexadecimal digits")->required();
-  show->add_flag("--json", as_json, "One JSON object");
+  QueueCommands queue{app};
+  auto* destinations = app.add_subcommand("destinations", "The hosts that mail went to lately: connections, permits, back-off");
+  destinations->add_flag("--json", as_json, "One JSON object a line, for each shard");
+  auto* explain = app.add_subcommand("explain", "Where mail for an address goes, and why it would wait");
+  explain->add_option("recipient", recipient, "The address")->required();
+  explain->add_flag("--json", as_json, "One JSON object a line, for each shard");
+  auto* top = app.add_subcommand("top", "A live view of rates and destinations; Ctrl-C ends it");
+  top->add_option("--interval", interval_s, "Seconds between two looks")->check(CLI::Range(0.1, 3600.0));
+  top->add_option("--frames", frames, "End after so many (0: never)");
   auto* spool = app.add_subcommand("spool", "Examine the spool of a stopped server: spool verify, spool salvage (spool --help explains them)");
   spool->prefix_command();
   spool->set_help_flag();
@@ -223,38 +123,33 @@ int main(int argc, char** argv) {
     Server server{socket};
     if (*get) {
       if (key.empty() == !all) throw Failure{kNotAsked, "get needs a key, or -a for all of them"};
-      server.ask(all ? "- get" : "- get " + key, print_lines);
+      server.ask(all ? "- get" : "- get " + key, print_line);
     } else if (*set) {
-      server.ask("- set " + assignment, print_lines);
+      server.ask("- set " + assignment, print_line);
     } else if (*reload) {
-      server.ask("- reload", print_lines);
+      server.ask("- reload", print_line);
     } else if (*metrics) {
-      server.ask("- metrics", print_lines);
+      server.ask("- metrics", print_line);
     } else if (*stop) {
-      server.ask("- stop", print_lines);
+      server.ask("- stop", print_line);
     } else if (*status) {
       std::string text = server.ask("- status");
       if (as_json) {
         std::printf("%s", text.c_str());
       } else {
-        json object = json::parse(text, nullptr, false);
-        if (object.is_discarded()) throw Failure{kNotAsked, "the server sent what is no JSON"};
-        print_object(object, "");
+        print_object(parse(text));
       }
-    } else if (*list) {
-      std::size_t shards = server.shards();
-      for (std::size_t shard = 0; shard < shards; ++shard)
-        server.ask(std::to_string(shard) + " queue-list", as_json ? std::function<void(std::string_view)>{print_lines} : print_message);
-    } else if (*show) {
-      std::size_t shards = server.shards(), found = 0;
-      for (std::size_t shard = 0; shard < shards && found == 0; ++shard) {
-        server.ask(std::to_string(shard) + " queue-show " + id, [&](std::string_view line) {
-          ++found;
-          if (as_json) return print_lines(line);
-          print_object(json::parse(line, nullptr, false), "");
-        });
-      }
-      if (found == 0) throw Failure{kRefused, "no message has that id"};
+    } else if (queue.is_wanted()) {
+      return queue.run(server);
+    } else if (*destinations) {
+      server.ask_all("destinations", as_json ? TakeLine{print_line} : TakeLine{[](std::string_view line) {
+        print_object(parse(line));
+        std::printf("\n");
+      }});
+    } else if (*explain) {
+      explain_recipient(server, recipient, as_json);
+    } else if (*top) {
+      run_top(server, interval_s, frames);
     }
     return 0;
   } catch (const Failure& failure) {

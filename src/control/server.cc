@@ -4,6 +4,13 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
+#include <utility>
+
+#include "ringpost/control/json.hh"
+#include "ringpost/harden/privileges.hh"
+#include "ringpost/runtime/signal.hh"
+#include "ringpost/smtp/address.hh"
 
 namespace ringpost::control {
 
@@ -11,16 +18,23 @@ namespace {
 
 constexpr Duration kPatience = std::chrono::seconds(30);
 constexpr std::size_t kFlushBytes = 32 * 1024;
+constexpr std::size_t kOrdersAtOnce = 64;
+
+/// What a command says, and whose it is.
+struct Question {
+  std::string_view text;
+  std::uint32_t user = 0;
+};
 
 /// A call of the daemon on the ring's helper thread: it may read files or wait for a lock.
 class Blocking {
  public:
-  Blocking(runtime::Ring& ring, Daemon& daemon, Answer (*call)(Daemon&, std::string_view), std::string_view argument)
-      : ring_(ring), daemon_(daemon), call_(call), argument_(argument) {
+  Blocking(runtime::Ring& ring, Daemon& daemon, Answer (*call)(Daemon&, const Question&), const Question& question)
+      : ring_(ring), daemon_(daemon), call_(call), question_(question) {
     job_.owner = this;
     job_.run = [](runtime::OffloadJob& job) {
       Blocking& self = *static_cast<Job&>(job).owner;
-      self.answer_ = self.call_(self.daemon_, self.argument_);
+      self.answer_ = self.call_(self.daemon_, self.question_);
     };
     job_.done = [](runtime::OffloadJob& job) { static_cast<Job&>(job).owner->frame_.resume(); };
   }
@@ -38,12 +52,44 @@ class Blocking {
   };
   runtime::Ring& ring_;
   Daemon& daemon_;
-  Answer (*call_)(Daemon&, std::string_view);
-  std::string_view argument_;
+  Answer (*call_)(Daemon&, const Question&);
+  Question question_;
   Job job_;
   std::coroutine_handle<> frame_;
   Answer answer_;
 };
+
+std::optional<Act> act_of(std::string_view command) {
+  constexpr std::pair<std::string_view, Act> kActs[] = {{"hold", Act::hold},     {"release", Act::release}, {"retry", Act::retry},
+                                                        {"bounce", Act::bounce}, {"delete", Act::remove},   {"redirect", Act::redirect}};
+  for (const auto& [name, act] : kActs)
+    if (command == name) return act;
+  return std::nullopt;
+}
+
+std::string_view name_of(Effect effect) {
+  constexpr std::string_view kNames[] = {"done", "not_meant", "in_delivery", "unreadable", "not_now"};
+  return kNames[static_cast<std::size_t>(effect)];
+}
+
+void append_effect(std::string& out, const MessageId& id, const Effected& effected) {
+  if (effected.effect == Effect::not_meant) return;
+  JsonWriter json{out};
+  json.begin_object();
+  json.field("id", hex(id));
+  json.field("result", name_of(effected.effect));
+  if (effected.recipients > 0) json.field("recipients", effected.recipients);
+  if (effected.successor) json.field("successor", hex(*effected.successor));
+  json.end_object();
+  out += '\n';
+}
+
+/// Who connected; where the system cannot say, nobody in particular.
+std::uint32_t user_of(Fd connection) {
+  constexpr std::uint32_t kNobody = 65'534;
+  const auto peer = harden::peer_identity(connection);
+  return peer ? peer->user : kNobody;
+}
 
 std::string_view take_word(std::string_view& line) {
   std::size_t end = std::min(line.find(' '), line.size());
@@ -126,15 +172,19 @@ runtime::Task<void> Server::serve(Fd connection, std::string request) {
 }
 
 runtime::Task<bool> Server::answer(Fd connection, std::string_view command, std::string_view argument) {
-  if (command == "queue-list") co_return co_await list_queue(connection);
-  if (command == "queue-show") co_return co_await show(connection, argument);
-  Answer (*call)(Daemon&, std::string_view) = nullptr;
-  if (command == "shards") call = [](Daemon& d, std::string_view) -> Answer { return std::to_string(d.shards()) + "\n"; };
-  if (command == "status") call = [](Daemon& d, std::string_view) -> Answer { return d.status() + "\n"; };
-  if (command == "metrics") call = [](Daemon& d, std::string_view) -> Answer { return d.metrics(); };
-  if (command == "get") call = [](Daemon& d, std::string_view key) { return d.get(key); };
-  if (command == "set") call = [](Daemon& d, std::string_view assignment) { return d.set(assignment, 0); };
-  if (command == "reload") call = [](Daemon& d, std::string_view) { return d.reload(0); };
+  if (command.starts_with("queue-")) co_return co_await answer_about_queue(connection, command.substr(6), argument);
+  if (command == "destinations") co_return co_await give(connection, queue_.destinations());
+  if (command == "explain") {
+    const Answer explained = co_await queue_.explain(std::string{argument});
+    co_return co_await give(connection, explained);
+  }
+  Answer (*call)(Daemon&, const Question&) = nullptr;
+  if (command == "shards") call = [](Daemon& d, const Question&) -> Answer { return std::to_string(d.shards()) + "\n"; };
+  if (command == "status") call = [](Daemon& d, const Question&) -> Answer { return d.status() + "\n"; };
+  if (command == "metrics") call = [](Daemon& d, const Question&) -> Answer { return d.metrics(); };
+  if (command == "get") call = [](Daemon& d, const Question& key) { return d.get(key.text); };
+  if (command == "set") call = [](Daemon& d, const Question& assignment) { return d.set(assignment.text, assignment.user); };
+  if (command == "reload") call = [](Daemon& d, const Question& question) { return d.reload(question.user); };
   if (command == "stop") {
     log_.info("stop asked for on the control socket");
     bool told = co_await give(connection, std::string{});
@@ -142,38 +192,81 @@ runtime::Task<bool> Server::answer(Fd connection, std::string_view command, std:
     co_return told;
   }
   if (!call) co_return co_await give(connection, std::unexpected("no such command"));
-  Answer result = co_await Blocking(ring_, daemon_, call, argument);
+  Answer result = co_await Blocking(ring_, daemon_, call, {argument, user_of(connection)});
   co_return co_await give(connection, result);
 }
 
-// One JSON object a line. Nothing is held while the reader is slow: each message is looked up anew.
-runtime::Task<bool> Server::list_queue(Fd connection) {
-  std::string out;
-  for (MessageId after{}; !stopping_;) {
-    const std::vector<MessageId> page = co_await queue_.page(after);
-    if (page.empty()) break;
-    after = page.back();
-    for (const MessageId& id : page) {
-      std::string line = co_await queue_.describe(id);
-      if (line.empty()) continue;
-      out += line;
-      out += '\n';
-      if (out.size() < kFlushBytes) continue;
-      bool sent = co_await send(connection, out);
-      if (!sent) co_return false;
-      out.clear();
-    }
+runtime::Task<bool> Server::answer_about_queue(Fd connection, std::string_view command, std::string_view argument) {
+  std::string other, value;
+  auto filter = parse_filter(argument, &other, &value);
+  if (!filter) co_return co_await give(connection, std::unexpected(filter.error()));
+  const std::optional<Act> act = act_of(command);
+  if (!other.empty() && !(other == "to" && act == Act::redirect)) co_return co_await give(connection, std::unexpected(other + ": there is no such filter"));
+  if (command == "list") co_return co_await go_through(connection, *filter, nullptr);
+  if (command == "summary") {
+    const std::string summary = co_await queue_.summarize(*filter);
+    co_return co_await give(connection, summary);
   }
-  out += ".\n";
-  co_return co_await send(connection, out);
+  if (!act) co_return co_await give(connection, std::unexpected("no such command"));
+  Order order{.act = *act, .filter = std::move(*filter), .address = std::move(value), .user = user_of(connection)};
+  if (order.act == Act::redirect) {
+    const std::string path = "<" + order.address + ">";
+    const smtp::Path parsed = smtp::parse_forward_path(path, smtp::Utf8::refused);
+    if (!parsed.ok() || parsed.size != path.size()) co_return co_await give(connection, std::unexpected("redirect needs an address"));
+  }
+  log_.info("an operator's order", {{"command", OperatorText{command}}, {"user", order.user}});
+  co_return co_await go_through(connection, order.filter, &order);
 }
 
-runtime::Task<bool> Server::show(Fd connection, std::string_view id) {
-  auto message = id_from_hex<MessageId>(id);
-  if (!message) co_return co_await give(connection, std::unexpected("a message id is 32 hexadecimal digits"));
-  std::string line = co_await queue_.describe(*message);
-  if (line.empty()) co_return co_await send(connection, ".\n");  // not here; another shard may have it
-  co_return co_await give(connection, line + "\n");
+/// One pass over the queue: what is found, as lines of JSON.
+struct Server::Work {
+  const QueueFilter& filter;
+  const Order* order;
+  std::string out;
+  std::size_t running = 0;
+  runtime::Signal ended;
+};
+
+// Nothing is held while the reader is slow: each message is looked up anew. Orders are carried out several at a time, since each waits
+// for the disk.
+runtime::Task<bool> Server::go_through(Fd connection, const QueueFilter& filter, const Order* order) {
+  Work work{.filter = filter, .order = order, .out = {}, .ended = runtime::Signal{ring_}};
+  const std::size_t at_once = order ? kOrdersAtOnce : 1;
+  bool sent = true;
+  if (filter.id) {
+    ++work.running;
+    co_await look_at(work, *filter.id);
+  }
+  for (MessageId after{}; !filter.id && sent && !stopping_;) {
+    const Page page = co_await queue_.page(after, filter);
+    for (const MessageId& id : page.ids) {
+      while (work.running >= at_once) (void)co_await work.ended.wait();
+      if (!sent || stopping_) break;
+      ++work.running;
+      scope_.spawn(look_at(work, id));
+      if (work.out.size() < kFlushBytes) continue;
+      const std::string lines = std::exchange(work.out, {});
+      sent = co_await send(connection, lines);
+    }
+    if (!page.next) break;
+    after = *page.next;
+  }
+  while (work.running > 0) (void)co_await work.ended.wait();
+  if (!sent) co_return false;
+  work.out += stopping_ ? "! the server stops\n" : ".\n";
+  co_return co_await send(connection, work.out);
+}
+
+runtime::Task<void> Server::look_at(Work& work, MessageId id) {
+  if (!work.order) {
+    const std::string line = co_await queue_.describe(id, work.filter);
+    if (!line.empty()) work.out += line + "\n";
+  } else {
+    const Effected effected = co_await queue_.carry_out(id, *work.order);
+    append_effect(work.out, id, effected);
+  }
+  --work.running;
+  work.ended.notify_all();
 }
 
 runtime::Task<bool> Server::give(Fd connection, const Answer& answer) {
@@ -212,7 +305,7 @@ runtime::Task<void> Server::stop() {
     co_await acceptor_->stop();
     (void)co_await ring_.close(listener_);
   }
-  for (Fd connection : std::vector<Fd>{open_}) (void)co_await ring_.shutdown(connection, SHUT_RD);
+  for (Fd connection : std::vector<Fd>{open_}) (void)co_await ring_.shutdown(connection, SHUT_RDWR);
   co_await scope_.join();
 }
 

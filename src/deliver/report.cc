@@ -15,7 +15,8 @@ using event::Reason;
 smtp::EnhancedCode code_of(Reason reason) {
   switch (reason) {
     case Reason::too_large: return {0, 3, 4};
-    case Reason::policy: return {0, 7, 1};
+    case Reason::policy:
+    case Reason::operator_bounced: return {0, 7, 1};
     case Reason::too_many_hops:
     case Reason::mail_loop: return {0, 4, 6};
     case Reason::timed_out:
@@ -85,6 +86,7 @@ std::string_view explanation_of(Reason reason) {
     case Reason::no_mail_host:
     case Reason::private_address: return "the domain has no mail server that can be reached";
     case Reason::policy: return "it is not allowed here";
+    case Reason::operator_bounced: return "the administrator of this server returned it";
     default: return "";
   }
 }

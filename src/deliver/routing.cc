@@ -27,17 +27,6 @@ bool is_looked_up(const config::Route& route) {
   return route.kind == config::Route::Kind::mx || (route.is_next_hop() && !route.address);
 }
 
-/// What names the site of these hosts: equal for all domains whose mail they take.
-std::string key_of(const config::Route& route, const Hosts& hosts) {
-  if (route.kind != config::Route::Kind::mx)
-    return (route.kind == config::Route::Kind::lmtp ? "lmtp:" : "smtp:") + route.host + ":" + std::to_string(route.port);
-  std::vector<std::string> names = hosts.names;
-  std::ranges::sort(names);
-  std::string key = "mx:";
-  for (const std::string& name : names) key += name + ",";
-  return key;
-}
-
 }  // namespace
 
 runtime::Task<void> Deliverer::open_and_route() {
@@ -65,24 +54,39 @@ runtime::Task<void> Deliverer::open_and_route() {
 std::vector<Way> Deliverer::ways_of(const queue::Message& message, const Outgoing& outgoing) const {
   std::vector<Way> ways;
   std::unordered_map<std::string, std::size_t> places;
-  for (std::size_t i = 0; i < message.recipients.size(); ++i) {
-    if (message.recipients[i].state != queue::State::waiting) continue;
-    const std::string_view address = outgoing.recipient(i);
-    const config::Route& route = policy::route_for(*settings_, address);
-    std::string domain;
-    if (is_looked_up(route)) {
-      domain = route.host;
-      if (route.kind == config::Route::Kind::mx) {
-        const std::string_view own = policy::domain_of(address);
-        domain = config::LowerDomain{own.empty() ? policy::own_domain(*settings_) : own}.text();
-      }
-    }
-    const std::string place = domain + "/" + std::to_string(reinterpret_cast<std::uintptr_t>(&route));
-    auto [found, fresh] = places.try_emplace(place, ways.size());
-    if (fresh) ways.push_back({.route = &route, .domain = std::move(domain)});
-    ways[found->second].recipients.push_back(static_cast<std::uint32_t>(i));
-  }
+  for (std::size_t i = 0; i < message.recipients.size(); ++i)
+    if (message.recipients[i].state == queue::State::waiting) add_way(ways, places, outgoing.recipient(i), static_cast<std::uint32_t>(i));
   return ways;
+}
+
+void Deliverer::add_way(std::vector<Way>& ways, std::unordered_map<std::string, std::size_t>& places, std::string_view address,
+                        std::uint32_t recipient) const {
+  const config::Route& route = policy::route_for(*settings_, address);
+  std::string domain;
+  if (is_looked_up(route)) {
+    domain = route.host;
+    if (route.kind == config::Route::Kind::mx) {
+      const std::string_view own = policy::domain_of(address);
+      domain = config::LowerDomain{own.empty() ? policy::own_domain(*settings_) : own}.text();
+    }
+  }
+  const std::string place = domain + "/" + std::to_string(reinterpret_cast<std::uintptr_t>(&route));
+  auto [found, fresh] = places.try_emplace(place, ways.size());
+  if (fresh) ways.push_back({.route = &route, .domain = std::move(domain)});
+  ways[found->second].recipients.push_back(recipient);
+}
+
+// What names the site of a way: equal for all domains whose mail the same hosts take.
+std::string Deliverer::site_key(const Way& way) {
+  const config::Route& route = *way.route;
+  const std::string protocol = route.kind == config::Route::Kind::lmtp ? "lmtp:" : "smtp:";
+  if (way.domain.empty()) return protocol + route.address.text();
+  if (route.kind != config::Route::Kind::mx) return protocol + route.host + ":" + std::to_string(route.port);
+  std::vector<std::string> names = way.hosts->names;
+  std::ranges::sort(names);
+  std::string key = "mx:";
+  for (const std::string& name : names) key += name + ",";
+  return key;
 }
 
 runtime::Task<void> Deliverer::look_up_and_send(queue::Message& message, std::unique_ptr<Outgoing> outgoing, std::vector<Way> ways) {
@@ -167,7 +171,7 @@ void Deliverer::send_one(queue::Message& message, Split* split, Way way) {
     return surroundings_.source.put_back(message, now + kHoldPause, event::Reason::route_holds);
   }
   const bool looked_up = !way.domain.empty();
-  Site& site = looked_up ? site_of(key_of(*way.route, *way.hosts), std::move(way.hosts->names), std::move(way.hosts->addresses))
+  Site& site = looked_up ? site_of(site_key(way), std::move(way.hosts->names), std::move(way.hosts->addresses))
                          : site_of(*way.route);
   if (looked_up && way.route->kind == config::Route::Kind::lmtp) site.protocol = Protocol::lmtp;
   if (!split) remember(message, {.site = site.id, .expires = looked_up ? way.hosts->expires : kNever});

@@ -27,7 +27,8 @@ enum class Field : std::uint8_t {
   source,
   first,
   count,
-  report
+  report,
+  successor
 };
 
 constexpr std::uint32_t bit(Field field) { return std::uint32_t{1} << static_cast<unsigned>(field); }
@@ -53,6 +54,7 @@ void for_each_field(EventType&& event, Visit&& visit) {
   visit(Field::first, "first", event.first);
   visit(Field::count, "count", event.count);
   visit(Field::report, "report", event.report);
+  visit(Field::successor, "successor", event.successor);
 }
 
 /// What one kind is called, how much it matters, and what it carries.

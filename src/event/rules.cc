@@ -35,6 +35,13 @@ constexpr std::array<Rule, kKindCount> kRules{{
     {Kind::refusals_suppressed, "refusals_suppressed", Class::mandatory, mask(count), mask(client)},
     {Kind::key_budget_exceeded, "key_budget_exceeded", Class::mandatory, mask(), mask(user)},
     {Kind::report_sent, "report_sent", Class::mandatory, mask(partition, message, recipients, report), mask(size)},
+    {Kind::message_held, "message_held", Class::mandatory, mask(partition, message, user), mask()},
+    {Kind::message_released, "message_released", Class::mandatory, mask(partition, message, user), mask()},
+    {Kind::message_retried, "message_retried", Class::mandatory, mask(partition, message, user), mask()},
+    {Kind::message_bounced, "message_bounced", Class::mandatory, mask(partition, message, recipients, user), mask()},
+    {Kind::message_deleted, "message_deleted", Class::mandatory, mask(partition, message, recipients, user), mask()},
+    {Kind::message_redirected, "message_redirected", Class::mandatory, mask(partition, message, recipients, user, successor),
+     mask(recipient)},
 }};
 
 constexpr std::array<std::string_view, kReasonCount> kReasonNames{"none",
@@ -66,7 +73,10 @@ constexpr std::array<std::string_view, kReasonCount> kReasonNames{"none",
                                                                   "mail_loop",
                                                                   "private_address",
                                                                   "destination_suspended",
-                                                                  "route_holds"};
+                                                                  "route_holds",
+                                                                  "operator_bounced",
+                                                                  "operator_deleted",
+                                                                  "operator_redirected"};
 
 // Each says whether a value that is there is one that may be there.
 template <typename Tag>

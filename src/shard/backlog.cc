@@ -253,21 +253,24 @@ runtime::Task<Result<std::unique_ptr<queue::Message>>> Backlog::look_up(MessageI
   co_return message_of(std::move(**entry));
 }
 
-runtime::Task<Result<std::vector<MessageId>>> Backlog::ids_behind(MessageId after, std::size_t limit) {
+runtime::Task<Result<std::vector<Backlog::Listed>>> Backlog::page_behind(MessageId after, std::size_t limit) {
   Result<std::vector<index::Entry>> entries = co_await parts_.index.page(after, limit);
   if (!entries) co_return std::unexpected(entries.error());
-  std::vector<MessageId> ids;
-  for (const index::Entry& entry : *entries) ids.push_back(entry.id);
-  // Those that the index was not told of yet.
   std::optional<MessageId> last;
-  if (!ids.empty()) last = ids.back();
+  if (!entries->empty()) last = entries->back().id;
+  std::vector<Listed> page;
+  for (index::Entry& entry : *entries) {
+    const MessageId id = entry.id;
+    page.push_back({id, parts_.queue.find(id) ? nullptr : message_of(std::move(entry))});
+  }
+  // Those that the index was not told of yet.
   parts_.queue.for_each([&](const queue::Message& message) {
     if (message.partition == options_.number && !message.indexed && message.id > after && (!last || message.id <= *last))
-      ids.push_back(message.id);
+      page.push_back({message.id, nullptr});
   });
-  std::ranges::sort(ids);
-  if (ids.size() > 2 * limit && !last) ids.resize(2 * limit);
-  co_return ids;
+  std::ranges::sort(page, {}, &Listed::id);
+  if (page.size() > 2 * limit && !last) page.resize(2 * limit);
+  co_return page;
 }
 
 }  // namespace ringpost::shard

@@ -83,8 +83,13 @@ class Backlog {
   runtime::Task<Result<>> bring_all(std::vector<MessageId> ids);
   /// What the index says of a message that is not in the queue; null when there is none. Errors: of the index.
   runtime::Task<Result<std::unique_ptr<queue::Message>>> look_up(MessageId id);
-  /// About `limit` ids of this partition behind `after` (zero: from the first), ascending; none at the end. Errors: of the index.
-  runtime::Task<Result<std::vector<MessageId>>> ids_behind(MessageId after, std::size_t limit);
+  struct Listed {
+    MessageId id;
+    std::unique_ptr<queue::Message> stored;  ///< what the index says of it; null: it is in the queue
+  };
+  /// About `limit` messages of this partition behind `after` (zero: from the first), ids ascending; none at the end. Errors: of the
+  /// index.
+  runtime::Task<Result<std::vector<Listed>>> page_behind(MessageId after, std::size_t limit);
 
  private:
   index::Entry entry_of(const queue::Message& message) const;

@@ -3,10 +3,10 @@
 #include <algorithm>
 
 #include "ringpost/config/domains.hh"
-#include "ringpost/crypto/hash.hh"
 #include "ringpost/mime/notice.hh"
 #include "ringpost/policy/recipients.hh"
 #include "ringpost/runtime/memory_reserve.hh"
+#include "shard/keyed_hashes.hh"
 
 namespace ringpost::shard {
 
@@ -32,11 +32,6 @@ void put_order(MessageId& id, std::uint64_t group) {
 }
 
 }  // namespace
-
-std::optional<event::AddressHash> address_hash(const Key256& key, std::string_view address) {
-  if (address.empty()) return std::nullopt;
-  return event::AddressHash{crypto::keyed_hash(key.view(), address)};
-}
 
 /// One message between MAIL and its 250.
 class MailIncoming final : public receive::Incoming {
@@ -271,7 +266,7 @@ queue::Destination MailIntake::destination_of(const receive::Envelope& envelope)
   }
   if (!same(domain, last_domain_)) {
     last_domain_ = domain;
-    last_destination_ = crypto::keyed_hash(parts_.hash_key.view(), domain);
+    last_destination_ = destination_hash(parts_.hash_key, domain);
   }
   return last_destination_;
 }

@@ -74,7 +74,4 @@ class MailIntake final : public receive::Intake {
   queue::Destination last_destination_{};
 };
 
-/// The keyed hash of an address, for audit; nothing for the null sender.
-std::optional<event::AddressHash> address_hash(const Key256& key, std::string_view address);
-
 }  // namespace ringpost::shard

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ringpost/queue/schedule.hh"
+#include "shard/keyed_hashes.hh"
 #include "shard/mail_intake.hh"
 #include "shard/recipient_status.hh"
 #include "shard/reporter.hh"
@@ -244,6 +245,7 @@ void MailSource::record(queue::Message& message, const deliver::Outgoing& outgoi
     recipient.reply = event::reply_code(result.reply.code, result.reply.enhanced_class, result.reply.enhanced_subject,
                                         result.reply.enhanced_detail)
                           .value_or(event::ReplyCode{});
+    if (attempt.host.port != 0) recipient.host = attempt.host;
     if (recipient.state == queue::State::failed) reporter_->remember(message.id, i, attempt.host, result.text);
     change->texts.push_back(result.text);
     change->recipients.push_back({.index = static_cast<std::uint32_t>(i), .status = status_of(recipient)});
@@ -271,13 +273,41 @@ void MailSource::record(queue::Message& message, const deliver::Outgoing& outgoi
     parts_.queue.schedule(message, now + delay);
     if (waiting) deliverer_->kick();
   }
-  scope_.spawn(write(std::move(change)));
+  scope_.spawn(write_behind(std::move(change)));
 }
+
+runtime::Task<bool> MailSource::note(queue::Message& message, const std::vector<std::uint32_t>& changed, EventBatch events) {
+  auto change = std::make_unique<Change>();
+  for (std::uint32_t index : changed) change->recipients.push_back({.index = index, .status = status_of(message.recipients[index])});
+  change->events = std::move(events);
+  parts_.partitions[message.partition]->backlog().changed(message);
+  change->message = &message;
+  change->revision = ++message.revision;
+  change->due = message.due_wall;
+  change->waited = waited_of(message, message.due);
+  ++message.outcomes_in_flight;
+  const bool durable = co_await write(std::move(change));
+  co_return durable;
+}
+
+runtime::Task<void> MailSource::all_recorded(const queue::Message& message) {
+  while (message.outcomes_in_flight > 0) (void)co_await recorded_.wait();
+}
+
+void MailSource::give_back(queue::Message& message, Instant due) {
+  message.due_wall = parts_.ring.wall_now() + std::max(due - parts_.ring.now(), Duration{});
+  parts_.queue.schedule(message, due);
+  deliverer_->kick();
+  finish(message);
+}
+
+runtime::Task<void> MailSource::write_behind(std::unique_ptr<Change> change) { (void)co_await write(std::move(change)); }
 
 // Until it is durable: a delivery that was answered is never forgotten while this process lives. Outcomes of one message become
 // durable in their order: a start that finds the second alone would take it that the first one is known, and deliver again.
-runtime::Task<void> MailSource::write(std::unique_ptr<Change> change) {
+runtime::Task<bool> MailSource::write(std::unique_ptr<Change> change) {
   queue::Message& message = *change->message;
+  bool written = false;
   while (change->revision != message.revision - message.outcomes_in_flight + 1) (void)co_await recorded_.wait();
   spool::Log& log = parts_.partitions[message.partition]->log();
   spool::OutcomeDraft draft{.message = message.id};
@@ -288,7 +318,7 @@ runtime::Task<void> MailSource::write(std::unique_ptr<Change> change) {
                    .waited = change->waited,
                    .host = change->host,
                    .recipients = change->recipients};
-  draft.detail_key = &change->detail_key;
+  draft.detail_key = change->texts.empty() ? nullptr : &change->detail_key;
   // Events are numbered in the shard's own log; an adopted partition keeps outcomes only.
   bool own = message.partition == 0;
   for (;;) {
@@ -303,6 +333,7 @@ runtime::Task<void> MailSource::write(std::unique_ptr<Change> change) {
       if (durable) {
         if (own) parts_.trail.durable(change->events);
         else parts_.trail.report(change->events);
+        written = true;
         break;
       }
     }
@@ -311,6 +342,7 @@ runtime::Task<void> MailSource::write(std::unique_ptr<Change> change) {
   --message.outcomes_in_flight;
   recorded_.notify_all();
   finish(message);
+  co_return written;
 }
 
 // Nothing to do and nothing under way: the log may let it go. Or the sender is to be told of something first.

@@ -57,12 +57,20 @@ class MailSource final : public deliver::MailSource {
   void set_reporter(Reporter& reporter) { reporter_ = &reporter; }
   /// A report about `message` is durable, and so is what it settles: schedules it again or lets it go.
   void settled(queue::Message& message);
+  /// What an operator changed of a message, whom the message is in delivery for: `changed` are its recipients that are different now.
+  /// Durable on return; false: the server stops, and it is not.
+  runtime::Task<bool> note(queue::Message& message, const std::vector<std::uint32_t>& changed, EventBatch events);
+  /// Waits until every outcome of `message` so far is durable.
+  runtime::Task<void> all_recorded(const queue::Message& message);
+  /// (*) Ends that; it may be gone when this returns.
+  void give_back(queue::Message& message, Instant due);
   /// Waits until everything recorded is durable.
   runtime::Task<void> stop();
 
  private:
   struct Change;  // an outcome on its way into the log
-  runtime::Task<void> write(std::unique_ptr<Change> change);
+  runtime::Task<bool> write(std::unique_ptr<Change> change);
+  runtime::Task<void> write_behind(std::unique_ptr<Change> change);
   event::Event event_of(const queue::Message& message, std::size_t index, const deliver::RecipientResult& result,
                         const event::Host& host, std::string_view address) const;
   queue::Verdict judge(const queue::Message& message);

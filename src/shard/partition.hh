@@ -54,6 +54,8 @@ class Partition {
   spool::Log& log() { return *log_; }
   const PartitionId& id() const { return log_->options().partition; }
   Backlog& backlog() { return *backlog_; }
+  /// queue::Message::partition of its messages.
+  std::uint16_t number() const { return number_; }
   /// Begins to find out what it holds, and upkeep. `on_queued`: there is something new in the queue.
   void start(std::function<void()> on_queued);
   /// Writes down what the index does not know yet, then ends both.

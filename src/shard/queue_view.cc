@@ -1,143 +1,190 @@
 #include "shard/queue_view.hh"
 
 #include <algorithm>
-#include <cstdio>
-#include <optional>
 
 #include "ringpost/control/json.hh"
+#include "ringpost/policy/recipients.hh"
+#include "shard/keyed_hashes.hh"
 #include "shard/mail_intake.hh"
+#include "shard/queue_summary.hh"
+#include "shard/timestamp.hh"
 
 namespace ringpost::shard {
 
 namespace {
 
-/// Why mail is held that nothing is wrong with: route.default = hold.
-constexpr std::string_view kRouteHolds = "route_holds";
 constexpr std::size_t kPageIds = 256;
 
-/// 2026-11-22T18:35:15Z
-std::string timestamp(WallTime time) {
-  auto seconds = std::chrono::floor<std::chrono::seconds>(time);
-  auto day = std::chrono::floor<std::chrono::days>(seconds);
-  std::chrono::year_month_day date{day};
-  std::chrono::hh_mm_ss clock{seconds - day};
-  char text[64];
-  std::snprintf(text, sizeof text, "%04d-%02u-%02uT%02ld:%02ld:%02ldZ", static_cast<int>(date.year()),
-                static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), static_cast<long>(clock.hours().count()),
-                static_cast<long>(clock.minutes().count()), static_cast<long>(clock.seconds().count()));
-  return text;
+void text_or_null(control::JsonWriter& json, std::string_view name, std::string_view text) {
+  json.key(name);
+  if (text.empty()) json.null();
+  else json.text(text);
 }
 
-std::string_view name_of(const queue::Message& message, const queue::Recipient& recipient, bool route_holds) {
-  switch (recipient.state) {
-    case queue::State::delivered: return "delivered";
-    case queue::State::failed: return recipient.reply.code / 100 == 2 ? "delivered" : "failed";
-    case queue::State::told: return "failed";
-    case queue::State::waiting: break;
-  }
-  if (message.held) return "held";
-  if (message.in_delivery) return "delivering";
-  if (route_holds || recipient.reason == event::Reason::route_holds) return "held";
-  return recipient.attempts > 0 ? "deferred" : "queued";
-}
-
-/// Addresses of a message, wherever they are now; empty vectors when they cannot be had.
-struct Addresses {
-  bool known = false;
-  std::string sender;
-  std::vector<std::string> recipients;
-};
-
-void write_recipient(control::JsonWriter& json, const queue::Message& message, std::size_t index, const Addresses& addresses,
-                     bool route_holds) {
-  const queue::Recipient& recipient = message.recipients[index];
-  const bool waits = recipient.state == queue::State::waiting && !message.held;
-  const bool waits_for_route = waits && !message.in_delivery && (route_holds || recipient.reason == event::Reason::route_holds);
+void write_recipient(control::JsonWriter& json, const Seen& seen, std::size_t index) {
+  const queue::Recipient& recipient = seen.message.recipients[index];
+  const std::string_view state = state_of(seen, index);
   json.begin_object();
   json.key("address");
-  if (addresses.known) json.text(addresses.recipients[index]);
+  if (seen.addresses) json.text(seen.addresses->recipients[index]);
   else json.null();
-  json.field("state", name_of(message, recipient, route_holds));
+  json.field("state", state);
   json.field("attempts", recipient.attempts);
   json.key("code");
   if (recipient.reply.code != 0) json.number(recipient.reply.code);
   else json.null();
-  json.key("reason");
-  if (waits_for_route) json.text(kRouteHolds);
-  else if (recipient.reason != event::Reason::none) json.text(event::name_of(recipient.reason));
-  else json.null();
-  json.key("next");
-  if (waits && !waits_for_route) json.text(timestamp(message.due_wall));
-  else json.null();
+  text_or_null(json, "reason", reason_of(seen, index));
+  text_or_null(json, "host", recipient.host.port != 0 ? SocketAddress{recipient.host.ip, recipient.host.port}.text() : std::string{});
+  text_or_null(json, "next", recipient.state == queue::State::waiting && state != "held" ? timestamp(seen.message.due_wall) : std::string{});
   json.end_object();
+}
+
+std::string json_of(const Seen& seen) {
+  std::string out;
+  control::JsonWriter json{out};
+  json.begin_object();
+  json.field("id", hex(seen.message.id));
+  json.key("sender");
+  if (seen.addresses) json.text(seen.addresses->sender);
+  else json.null();
+  json.field("size", seen.message.size);
+  json.field("arrived", timestamp(seen.message.arrived));
+  json.key("recipients");
+  json.begin_array();
+  for (std::size_t i = 0; i < seen.message.recipients.size(); ++i) write_recipient(json, seen, i);
+  json.end_array();
+  json.end_object();
+  return out;
 }
 
 }  // namespace
 
-runtime::Task<std::vector<MessageId>> QueueView::page(MessageId after) {
-  std::vector<MessageId> ids;
-  std::optional<MessageId> upto;  // every partition has said what there is up to here
-  for (auto& partition : partitions_) {
-    auto page = co_await partition->backlog().ids_behind(after, kPageIds);
-    if (!page || page->empty()) continue;
-    upto = upto ? std::min(*upto, page->back()) : page->back();
-    ids.insert(ids.end(), page->begin(), page->end());
+// ---- many messages
+
+runtime::Task<control::Page> QueueView::visit(MessageId after, const control::QueueFilter& filter, std::function<void(const Seen&)> take) {
+  control::Page page;
+  std::map<queue::Destination, std::optional<deliver::SiteView>> sites;
+  const bool names_domain = filter.domain && !filter.domain->starts_with('*');
+  const queue::Destination domain = names_domain ? destination_hash(parts_.hash_key, *filter.domain) : queue::Destination{};
+  std::vector<std::vector<Backlog::Listed>> listed;
+  for (auto& partition : parts_.partitions) {
+    auto some = co_await partition->backlog().page_behind(after, kPageIds);
+    if (!some || some->empty()) continue;
+    page.next = page.next ? std::min(*page.next, some->back().id) : some->back().id;  // every partition has said what there is up to here
+    listed.push_back(std::move(*some));
   }
-  std::ranges::sort(ids);
-  if (upto) ids.erase(std::ranges::upper_bound(ids, *upto), ids.end());
-  co_return ids;
+  for (const auto& some : listed) {
+    for (const Backlog::Listed& one : some) {
+      if (one.id > *page.next) break;
+      const queue::Message* message = parts_.queue.find(one.id);
+      if (!message) message = one.stored.get();
+      if (!message) continue;  // delivered meanwhile
+      if (names_domain && message->destination != queue::Destination{} && message->destination != domain) continue;
+      const deliver::SiteView* site = nullptr;
+      if (filter.destination) {
+        auto [known, fresh] = sites.try_emplace(message->destination);
+        if (fresh) known->second = deliverer_.view_for(*message);
+        if (known->second) site = &*known->second;
+      }
+      const Seen seen{.message = *message, .site = site, .route_holds = route_holds(), .now = parts_.ring.now()};
+      if (!select(filter, seen).empty()) take(seen);
+    }
+  }
+  co_return page;
 }
+
+runtime::Task<control::Page> QueueView::page(MessageId after, const control::QueueFilter& filter) {
+  std::vector<MessageId> ids;
+  control::Page page = co_await visit(after, filter, [&ids](const Seen& seen) { ids.push_back(seen.message.id); });
+  std::ranges::sort(ids);
+  page.ids = std::move(ids);
+  co_return page;
+}
+
+runtime::Task<std::string> QueueView::summarize(const control::QueueFilter& filter) {
+  QueueSummary summary(filter);
+  const bool opens = filter.names_addresses();
+  for (MessageId after{};;) {
+    std::vector<MessageId> ids;
+    const control::Page page = co_await visit(after, filter, [&](const Seen& seen) {
+      if (opens) ids.push_back(seen.message.id);
+      else summary.add(seen);
+    });
+    for (const MessageId& id : ids) {
+      const Found found = co_await find(id);
+      if (found.message) summary.add(seen(found));
+    }
+    if (!page.next) break;
+    after = *page.next;
+  }
+  for (QueueSummary::Domain* domain : summary.largest()) {
+    const Found found = co_await find(domain->sample);
+    if (found.addresses) domain->name = config::LowerDomain{policy::domain_of(found.addresses->recipients.front())}.text();
+  }
+  co_return summary.json();
+}
+
+// ---- one message
 
 /// Of a message that is not in memory.
 runtime::Task<std::unique_ptr<queue::Message>> QueueView::look_up(MessageId id) {
-  for (auto& partition : partitions_) {
+  for (auto& partition : parts_.partitions) {
     auto found = co_await partition->backlog().look_up(id);
     if (found && *found) co_return std::move(*found);
   }
   co_return nullptr;
 }
 
-runtime::Task<std::string> QueueView::describe(MessageId id) {
-  const queue::Message* message = queue_.find(id);
-  std::unique_ptr<queue::Message> stored;  // what the index says of one that is not in memory
-  if (!message) {
-    stored = co_await look_up(id);
-    message = stored.get();
+runtime::Task<std::optional<Addresses>> QueueView::addresses_of(const queue::Message& message) {
+  if (message.hot) {
+    const auto& hot = static_cast<const HotMessage&>(*message.hot);
+    co_return Addresses{hot.reverse_path, hot.recipients};
   }
-  if (!message) co_return std::string{};
-  Addresses addresses;
-  if (message->hot) {
-    const auto& hot = static_cast<const HotMessage&>(*message->hot);
-    addresses = {true, hot.reverse_path, hot.recipients};
-  } else {
-    auto reader = co_await source_.read(*message);
-    if (!stored) message = queue_.find(id);  // it may have been delivered meanwhile, or have left memory
-    if (!message) {
-      stored = co_await look_up(id);
-      message = stored.get();
-    }
-    if (!message) co_return std::string{};
-    if (reader && (*reader)->envelope().recipients.size() == message->recipients.size()) {
-      addresses.known = true;
-      addresses.sender = (*reader)->envelope().reverse_path;
-      for (const auto& recipient : (*reader)->envelope().recipients) addresses.recipients.emplace_back(recipient.address);
-    }
+  const std::size_t recipients = message.recipients.size();
+  auto reader = co_await source_.read(message);
+  if (!reader || (*reader)->envelope().recipients.size() != recipients) co_return std::nullopt;
+  Addresses addresses{.sender = std::string{(*reader)->envelope().reverse_path}, .recipients = {}};
+  for (const auto& recipient : (*reader)->envelope().recipients) addresses.recipients.emplace_back(recipient.address);
+  co_return addresses;
+}
+
+runtime::Task<QueueView::Found> QueueView::find(MessageId id) {
+  Found found;
+  found.message = parts_.queue.find(id);
+  if (!found.message) {
+    found.stored = co_await look_up(id);
+    found.message = found.stored.get();
   }
-  std::string out;
-  control::JsonWriter json{out};
-  json.begin_object();
-  json.field("id", hex(id));
-  json.key("sender");
-  if (addresses.known) json.text(addresses.sender);
-  else json.null();
-  json.field("size", message->size);
-  json.field("arrived", timestamp(message->arrived));
-  json.key("recipients");
-  json.begin_array();
-  for (std::size_t i = 0; i < message->recipients.size(); ++i) write_recipient(json, *message, i, addresses, route_holds_);
-  json.end_array();
-  json.end_object();
-  co_return out;
+  if (!found.message) co_return found;
+  found.addresses = co_await addresses_of(*found.message);
+  if (!found.stored) found.message = parts_.queue.find(id);  // it may have been delivered meanwhile, or have left memory
+  if (!found.message) {
+    found.stored = co_await look_up(id);
+    found.message = found.stored.get();
+  }
+  if (found.message) found.site = deliverer_.view_for(*found.message);
+  co_return found;
+}
+
+Seen QueueView::seen(const Found& found) const {
+  return {.message = *found.message,
+          .addresses = found.addresses ? &*found.addresses : nullptr,
+          .site = found.site ? &*found.site : nullptr,
+          .route_holds = route_holds(),
+          .now = parts_.ring.now()};
+}
+
+runtime::Task<std::string> QueueView::describe(MessageId id, const control::QueueFilter& filter) {
+  const Found found = co_await find(id);
+  if (!found.message) co_return std::string{};
+  const Seen here = seen(found);
+  if (select(filter, here).empty() || (filter.names_addresses() && !here.addresses)) co_return std::string{};
+  co_return json_of(here);
+}
+
+runtime::Task<control::Effected> QueueView::carry_out(MessageId id, const control::Order& order) {
+  const control::Effected effected = co_await interventions_.carry_out(id, order, route_holds());
+  co_return effected;
 }
 
 }  // namespace ringpost::shard

@@ -2,8 +2,9 @@
 
 #include <algorithm>
 
-#include "ringpost/crypto/message_key.hh"
-#include "shard/mail_intake.hh"
+#include "ringpost/policy/recipients.hh"
+#include "shard/keyed_hashes.hh"
+#include "shard/own_mail.hh"
 #include "shard/recipient_status.hh"
 
 namespace ringpost::shard {
@@ -15,8 +16,6 @@ constexpr std::size_t kRunningMax = 16;
 constexpr Duration kPause = std::chrono::milliseconds(500);
 // Messages come into the queue from a recovery that runs beside everything else and kicks nobody.
 constexpr Duration kLookInterval = std::chrono::seconds(1);
-// A partition of a former number of shards has group buffers of 64 KiB: with all else in the group, a piece must fit.
-constexpr std::size_t kPieceBytes = 32 * 1024;
 
 bool is_relayed(const queue::Recipient& recipient) { return recipient.reply.code / 100 == 2; }
 
@@ -143,37 +142,19 @@ runtime::Task<Result<Reporter::Content>> Reporter::make(const queue::Message& me
 // The report and what it settles, in one group.
 runtime::Task<Result<>> Reporter::keep(queue::Message& message, const Content& content, const MessageId& id, std::uint32_t revision) {
   Partition& partition = *parts_.partitions[message.partition];
-  spool::Log& log = partition.log();
-  const bool own = message.partition == 0;  // events are numbered in the shard's own log
   const bool tells = content.recipients > 0;
-
-  Key256 key;
-  parts_.ring.random(key.mutable_view());
-  crypto::MessageSealer sealer(std::move(key), store_, id);
-  spool::Chunks chunks;
-  auto wrapped = co_await parts_.keys.wrap({keys::ScopeKind::shared, {}}, keys::KeyClass::outgoing, sealer);
-  if (!wrapped) co_return std::unexpected(wrapped.error());
-  const Backlog::Pin pin(partition.backlog());  // until it is in the queue
-  Bytes rest = as_bytes(content.made.content);
-  for (; rest.size() > kPieceBytes; rest = rest.subspan(kPieceBytes)) {
-    auto room = co_await log.reserve(spool::bytes_of_chunk(kPieceBytes), spool::Use::upkeep);
-    if (!room) co_return std::unexpected(room.error());
-    auto added = room->add_chunk(chunks, sealer, rest.first(kPieceBytes));
-    if (!added) co_return std::unexpected(added.error());
-    (void)room->commit();
+  OwnMail report(parts_, partition, store_, id);
+  if (tells) {
+    auto begun = co_await report.begin();
+    if (begun) begun = co_await report.write(as_bytes(content.made.content));
+    if (!begun) co_return begun;
   }
-
-  const WallTime now = parts_.ring.wall_now();
-  const spool::RecipientStatus waiting[] = {{}};
-  const spool::Envelope::Recipient recipients[] = {{.address = content.sender}};
-  const crypto::WrappedKey wrapped_keys[] = {*wrapped};
-  spool::MessageDraft draft{.sealer = &sealer, .keys = wrapped_keys, .last_piece = rest, .chunks = &chunks};
-  draft.scheduling = {.arrived = now,
-                      .due = now,
-                      .size = content.made.content.size(),
-                      .mail_class = spool::MailClass::outgoing,
-                      .recipients = waiting};
-  draft.envelope = {.smtputf8 = content.made.smtputf8, .eight_bit = content.made.eight_bit, .recipients = recipients};
+  const std::string_view domain = policy::domain_of(content.sender);
+  const OwnTerms terms{.arrived = parts_.ring.wall_now(),
+                       .destination = domain.empty() ? queue::Destination{} : destination_hash(parts_.hash_key, domain),
+                       .smtputf8 = content.made.smtputf8,
+                       .eight_bit = content.made.eight_bit,
+                       .recipient = content.sender};
 
   std::vector<spool::Outcome::Recipient> closed;
   for (std::size_t i : content.closed) {
@@ -200,41 +181,9 @@ runtime::Task<Result<>> Reporter::keep(queue::Message& message, const Content& c
     sent.report = id;
     events.add(sent);
   }
-  std::size_t bytes = spool::bytes_of(outcome) + (own ? AuditTrail::bytes_of(events) : 0);
-  if (tells) bytes += spool::bytes_of(draft);
-  auto room = co_await log.reserve(bytes, spool::Use::upkeep);
-  if (!room) co_return std::unexpected(room.error());
-  spool::Position place;
-  if (tells) {
-    auto added = room->add_message(draft);
-    if (!added) co_return std::unexpected(added.error());
-    place = *added;
-  }
-  room->add_outcome(outcome);
-  if (own) parts_.trail.put(*room, events);
-  const spool::Ticket ticket = room->commit();
-  auto durable = co_await log.durable(ticket);
-  if (!durable) {
-    if (tells) log.release(id, place);
-    co_return std::unexpected(durable.error());
-  }
-  if (own) parts_.trail.durable(events);
-  else parts_.trail.report(events);
-  if (!tells) co_return Result<>{};
-
-  auto report = std::make_unique<queue::Message>();
-  report->id = id;
-  report->partition = message.partition;
-  report->place = place;
-  report->size = content.made.content.size();
-  report->arrived = report->due_wall = now;
-  report->accepted_at = report->born = report->due = parts_.ring.now();
-  report->recipients.resize(1);
-  parts_.metrics.reports_sent.add();
-  parts_.metrics.messages_queued.add(1);
-  parts_.metrics.recipients_queued.add(1);
-  partition.backlog().changed(parts_.queue.add(std::move(report)));
-  co_return Result<>{};
+  auto kept = co_await report.commit(tells ? &terms : nullptr, outcome, events);
+  if (kept && tells) parts_.metrics.reports_sent.add();
+  co_return kept;
 }
 
 // What is durable becomes what the queue knows; `message` may be gone then.

@@ -130,7 +130,7 @@ runtime::Task<std::expected<void, std::string>> Shard::World::open() {
                                                     options.spool.store, hash_key},
                                         settings);
   server = std::make_unique<receive::Server>(receive::Surroundings{ring, *intake, shared.connections, metrics, shared.log}, settings);
-  view = std::make_unique<QueueView>(queue, partitions, *source, *settings);
+  view = std::make_unique<QueueView>(source_parts, *source, *deliverer, options.spool.store, settings);
   control = std::make_unique<control::Server>(ring, shared.log, options.index, shared.daemon, *view, *this);
   outbox.start();
   report_start();
@@ -189,7 +189,7 @@ void Shard::World::reconfigure(std::shared_ptr<const config::Settings> to) {
   reporter->reconfigure(settings);
   intake->reconfigure(settings);
   server->reconfigure(settings);
-  view->reconfigure(*settings);
+  view->reconfigure(settings);
   hosts.reconfigure(*settings);
   deliverer->reconfigure(settings);
 }
@@ -203,6 +203,7 @@ void Shard::World::trim() {
 runtime::Task<void> Shard::World::stop(Duration patience) {
   Instant deadline = ring.now() + patience;
   if (server) co_await server->stop(ring.now() + patience / 2);
+  if (control) co_await control->stop();  // operators' orders write to the log
   co_await hosts.stop();
   if (deliverer) co_await deliverer->stop(ring.now() + (deadline - ring.now()) / 2);
   if (source) co_await source->stop();
@@ -214,7 +215,6 @@ runtime::Task<void> Shard::World::stop(Duration patience) {
     trail->report(stopped);
     co_await trail->stop();
   }
-  if (control) co_await control->stop();
   co_await outbox.stop(deadline);
   for (auto& partition : partitions) co_await partition->stop();
   co_await keys.stop();

@@ -17,7 +17,9 @@ namespace ringpost::control {
 /// Answers requests for one shard.
 ///
 /// Request:  one line, "SHARD COMMAND [ARGUMENT]\n"; SHARD is a number, or - for whoever listens.
-/// Commands: shards, status, metrics, get [KEY], set KEY=VALUE, reload, stop, queue-list, queue-show ID.
+/// Commands: shards, status, metrics, get [KEY], set KEY=VALUE, reload, stop; queue-list, queue-summary, queue-hold, queue-release,
+///           queue-retry, queue-bounce, queue-delete, each with [FILTER], and queue-redirect to=ADDRESS [FILTER]
+///           (filter.hh); destinations; explain ADDRESS. Orders answer with one JSON object for each message they found.
 /// Answer:   lines, the last one "." (done) or "! TEXT" (refused, says why). Lines that begin with . or ! do not occur before it.
 /// Lifetime: await stop() before it dies.
 class Server {
@@ -37,8 +39,10 @@ class Server {
   runtime::Task<void> greet(Fd connection);
   runtime::Task<void> serve(Fd connection, std::string request);
   runtime::Task<bool> answer(Fd connection, std::string_view command, std::string_view argument);
-  runtime::Task<bool> list_queue(Fd connection);
-  runtime::Task<bool> show(Fd connection, std::string_view id);
+  runtime::Task<bool> answer_about_queue(Fd connection, std::string_view command, std::string_view argument);
+  struct Work;
+  runtime::Task<bool> go_through(Fd connection, const QueueFilter& filter, const Order* order);
+  runtime::Task<void> look_at(Work& work, MessageId id);
   runtime::Task<bool> give(Fd connection, const Answer& answer);
   runtime::Task<bool> send(Fd connection, std::string_view text);
   runtime::Task<void> end(Fd connection);

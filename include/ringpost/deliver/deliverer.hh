@@ -14,6 +14,7 @@
 #include "ringpost/config/settings.hh"
 #include "ringpost/deliver/hosts.hh"
 #include "ringpost/deliver/outgoing.hh"
+#include "ringpost/deliver/view.hh"
 #include "ringpost/metrics/shard_metrics.hh"
 #include "ringpost/queue/queue.hh"
 #include "ringpost/runtime/ring.hh"
@@ -60,6 +61,18 @@ class Deliverer {
   void reconfigure(std::shared_ptr<const config::Settings> settings);
   /// Takes up no further message; waits for running attempts until `deadline`, then breaks their connections.
   runtime::Task<void> stop(Instant deadline);
+  // ---- for operators (view.cc)
+  std::vector<SiteView> views() const;
+  /// The site that `message` goes to, if that is known without opening it.
+  std::optional<SiteView> view_for(const queue::Message& message);
+  /// Asks DNS where the route does.
+  runtime::Task<WayView> explain(std::string address);
+  /// Takes a message that is in delivery, but only waits in a line, out of it: it stays in delivery and is the caller's. False: an
+  /// attempt is under way, or has begun for some of its recipients.
+  bool recall(queue::Message& message);
+  /// The site of `message` is tried at once, though it was to be left alone.
+  void encourage(const queue::Message& message);
+
   std::size_t connections() const { return workers_; }
   std::size_t sites() const { return sites_.size(); }
 
@@ -115,9 +128,16 @@ class Deliverer {
   runtime::Task<void> look_up_and_send(queue::Message& message, std::unique_ptr<Outgoing> outgoing, std::vector<Way> ways);
   runtime::Task<void> look_up(Way& way, std::size_t& running, runtime::Signal& ended);
   std::vector<Way> ways_of(const queue::Message& message, const Outgoing& outgoing) const;
+  void add_way(std::vector<Way>& ways, std::unordered_map<std::string, std::size_t>& places, std::string_view address,
+               std::uint32_t recipient) const;
+  static std::string site_key(const Way& way);
   void send_off(queue::Message& message, const Outgoing& outgoing, std::vector<Way> ways);
   void send_one(queue::Message& message, Split* split, Way way);
   void remember(const queue::Message& message, const Known& known);
+
+  // view.cc
+  SiteView view_of(const Site& site) const;
+  Site* known_site(const queue::Message& message);
 
   // worker.cc: one connection's life
   runtime::Task<void> work(Site& site);

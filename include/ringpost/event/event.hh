@@ -33,8 +33,14 @@ enum class Kind : std::uint8_t {
   refusals_suppressed = 14,  ///< observational events dropped by sampling, counted
   key_budget_exceeded = 15,  ///< ringpostd asked keyd for more than a minute allows: an alarm
   report_sent = 16,          ///< a report about recipients of a message was put into the queue, for its sender
+  message_held = 17,         ///< an operator wants no attempt until it is released
+  message_released = 18,     ///< an operator let go of a message that was held or set aside
+  message_retried = 19,      ///< an operator had it tried before its time
+  message_bounced = 20,      ///< an operator gave up recipients of it; senders are told
+  message_deleted = 21,      ///< an operator gave up recipients of it; nobody is told
+  message_redirected = 22,   ///< an operator had it go to another address, as a message of its own
 };
-inline constexpr std::size_t kKindCount = 16;
+inline constexpr std::size_t kKindCount = 22;
 
 /// Mandatory events may defer mail when they cannot be recorded; observational ones may be sampled.
 enum class Class : std::uint8_t { mandatory, observational };
@@ -73,8 +79,11 @@ enum class Reason : std::uint16_t {
   private_address = 27,     ///< the domain's mail hosts have addresses that only a private network can mean
   destination_suspended = 28,  ///< where it goes cannot be reached lately; it was not tried again
   route_holds = 29,            ///< the route for its domain holds mail
+  operator_bounced = 30,       ///< an operator gave it up, and the sender is told
+  operator_deleted = 31,       ///< an operator gave it up, and nobody is told
+  operator_redirected = 32,    ///< an operator had it go to another address
 };
-inline constexpr std::size_t kReasonCount = 30;
+inline constexpr std::size_t kReasonCount = 33;
 
 /// Keyed 128-bit hash of an address (made by crypto): equal addresses of one store give equal hashes.
 using AddressHash = Id<struct AddressHashTag>;
@@ -134,6 +143,7 @@ struct Event {
   std::optional<std::uint64_t> first;    ///< first missing sequence of `source`
   std::optional<std::uint64_t> count;    ///< how many are missing, or were suppressed
   std::optional<MessageId> report;       ///< the message that is the report
+  std::optional<MessageId> successor;    ///< the message that goes on in its place
   friend bool operator==(const Event&, const Event&) = default;
 };
 

@@ -70,18 +70,35 @@ struct FakeDaemon final : Daemon {
 };
 
 struct FakeQueue final : QueueView {
-  Task<std::vector<MessageId>> page(MessageId after) override {
-    std::vector<MessageId> ids;
-    for (std::uint64_t number = load_le<std::uint64_t>(after.bytes.data()) + 1; number <= messages && ids.size() < 10; ++number)
-      store_le(ids.emplace_back().bytes.data(), number);
-    co_return ids;
+  Task<Page> page(MessageId after, const QueueFilter& filter) override {
+    Page page;
+    const std::uint64_t first = load_le<std::uint64_t>(after.bytes.data()) + 1;
+    for (std::uint64_t number = first; number <= messages && number < first + 10; ++number) {
+      store_le(page.next.emplace().bytes.data(), number);
+      if (!filter.state || number % 2 == 0) page.ids.push_back(*page.next);
+    }
+    co_return page;
   }
-  Task<std::string> describe(MessageId id) override {
-    if (load_le<std::uint64_t>(id.bytes.data()) == gone) co_return "";
+  Task<std::string> describe(MessageId id, const QueueFilter& filter) override {
+    const auto number = load_le<std::uint64_t>(id.bytes.data());
+    if (number == gone || number > messages || (filter.sender && number != 1)) co_return "";
     co_return "{\"id\":\"" + hex(id) + "\",\"pad\":\"" + std::string(padding, 'x') + "\"}";
+  }
+  Task<std::string> summarize(const QueueFilter& filter) override { co_return "{\"reason\":\"" + filter.reason.value_or("any") + "\"}"; }
+  Task<Effected> carry_out(MessageId id, const Order& order) override {
+    orders.push_back(order);
+    if (load_le<std::uint64_t>(id.bytes.data()) == gone) co_return Effected{};
+    co_return Effected{order.act == Act::retry ? Effect::in_delivery : Effect::done, order.act == Act::bounce ? 2u : 0u,
+                       order.act == Act::redirect ? std::optional{id} : std::nullopt};
+  }
+  std::string destinations() override { return "{\"name\":\"smtp:a\"}\n{\"name\":\"smtp:b\"}\n"; }
+  Task<Answer> explain(std::string address) override {
+    if (address.empty()) co_return std::unexpected(std::string{"no address"});
+    co_return "{\"recipient\":\"" + address + "\"}";
   }
   std::uint64_t messages = 3, gone = 0;
   std::size_t padding = 0;
+  std::vector<Order> orders;
 };
 
 struct FakeHandover final : Handover {
@@ -158,7 +175,12 @@ TEST_F(ControlTest, what_is_no_request_is_refused) {
   EXPECT_EQ(ask({"7 queue-list\n"}), "! no such shard\n");
   EXPECT_EQ(ask({"1x queue-list\n"}), "! no such shard\n");
   EXPECT_EQ(ask({"99999999999999999999 queue-list\n"}), "! no such shard\n");
-  EXPECT_EQ(ask({"- queue-show nothing\n"}), "! a message id is 32 hexadecimal digits\n");
+  EXPECT_EQ(ask({"- queue-list id=nothing\n"}), "! a message id is 32 hexadecimal digits\n");
+  EXPECT_EQ(ask({"- queue-list colour=red\n"}), "! colour: there is no such filter\n");
+  EXPECT_EQ(ask({"- queue-hold to=a@b.example\n"}), "! to: there is no such filter\n");
+  EXPECT_EQ(ask({"- queue-dance\n"}), "! no such command\n");
+  EXPECT_EQ(ask({"- queue-redirect to=nobody state=held\n"}), "! redirect needs an address\n");
+  EXPECT_TRUE(queue_.orders.empty());
 }
 
 TEST_F(ControlTest, a_request_that_is_too_long_is_refused) {
@@ -190,6 +212,41 @@ TEST_F(ControlTest, a_slow_reader_gets_the_whole_listing) {
   std::string answer = ask({"0 queue-list\n"}, std::chrono::seconds(20));
   EXPECT_EQ(std::count(answer.begin(), answer.end(), '\n'), 2001);
   EXPECT_TRUE(answer.ends_with("}\n.\n"));
+}
+
+TEST_F(ControlTest, a_listing_goes_through_pages_that_hold_nothing_that_fits) {
+  queue_.messages = 45;
+  std::string answer = ask({"0 queue-list state=held\n"});
+  EXPECT_EQ(std::count(answer.begin(), answer.end(), '\n'), 22 + 1);
+  EXPECT_EQ(ask({"0 queue-list sender=\n"}).size(), ask({"0 queue-list id=01000000000000000000000000000000\n"}).size());
+}
+
+TEST_F(ControlTest, one_message_is_shown_without_going_through_the_queue) {
+  std::string answer = ask({"0 queue-list id=02000000000000000000000000000000\n"});
+  EXPECT_EQ(answer, "{\"id\":\"02000000000000000000000000000000\",\"pad\":\"\"}\n.\n");
+  EXPECT_EQ(ask({"0 queue-list id=09000000000000000000000000000000\n"}), ".\n");
+}
+
+TEST_F(ControlTest, an_order_tells_what_became_of_it_for_each_message) {
+  queue_.messages = 200;
+  queue_.gone = 7;
+  std::string answer = ask({"0 queue-bounce domain=example.org\n"});
+  EXPECT_EQ(std::count(answer.begin(), answer.end(), '\n'), 200) << "one is gone, and the last line is a dot";
+  EXPECT_TRUE(answer.starts_with("{\"id\":\"01000000000000000000000000000000\",\"result\":\"done\",\"recipients\":2}\n")) << answer.substr(0, 200);
+  ASSERT_EQ(queue_.orders.size(), 200u);
+  EXPECT_EQ(queue_.orders.front().filter.domain, "example.org");
+  answer = ask({"0 queue-retry id=03000000000000000000000000000000\n"});
+  EXPECT_EQ(answer, "{\"id\":\"03000000000000000000000000000000\",\"result\":\"in_delivery\"}\n.\n");
+  answer = ask({"0 queue-redirect to=new%40example.net id=03000000000000000000000000000000\n"});
+  EXPECT_EQ(queue_.orders.back().address, "new@example.net");
+  EXPECT_NE(answer.find("\"successor\":\"03000000000000000000000000000000\""), answer.npos);
+}
+
+TEST_F(ControlTest, summaries_destinations_and_explanations_are_handed_on) {
+  EXPECT_EQ(ask({"0 queue-summary reason=expired\n"}), "{\"reason\":\"expired\"}\n.\n");
+  EXPECT_EQ(ask({"0 destinations\n"}), "{\"name\":\"smtp:a\"}\n{\"name\":\"smtp:b\"}\n.\n");
+  EXPECT_EQ(ask({"0 explain bert@example.net\n"}), "{\"recipient\":\"bert@example.net\"}\n.\n");
+  EXPECT_EQ(ask({"0 explain\n"}), "! no address\n");
 }
 
 TEST_F(ControlTest, stop_is_answered_before_it_begins) {

@@ -112,6 +112,18 @@ inline std::vector<Event> one_of_each() {
        .size = 2000,
        .recipients = 2,
        .report = counting_id<MessageId>(5)});
+  add({.kind = Kind::message_held, .partition = partition, .message = message, .user = 1000});
+  add({.kind = Kind::message_released, .partition = partition, .message = message, .user = 0});
+  add({.kind = Kind::message_retried, .partition = partition, .message = message, .user = 0});
+  add({.kind = Kind::message_bounced, .partition = partition, .message = message, .recipients = 3, .user = 0});
+  add({.kind = Kind::message_deleted, .partition = partition, .message = message, .recipients = 1, .user = 0});
+  add({.kind = Kind::message_redirected,
+       .partition = partition,
+       .message = message,
+       .recipients = 2,
+       .recipient = recipient,
+       .user = 0,
+       .successor = counting_id<MessageId>(6)});
   return all;
 }
 

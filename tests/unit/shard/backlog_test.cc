@@ -144,12 +144,13 @@ TEST(Backlog, what_waits_is_in_the_index_and_the_window_is_for_what_is_next) {
     EXPECT_TRUE(brought && *brought);
     std::size_t listed = 0;
     for (MessageId after{};;) {
-      auto page = co_await office.backlog().ids_behind(after, 50);
+      auto page = co_await office.backlog().page_behind(after, 50);
       EXPECT_TRUE(page);
       if (!page || page->empty()) break;
-      for (const MessageId& id : *page) {
-        EXPECT_GT(id, after);
-        after = id;
+      for (const Backlog::Listed& one : *page) {
+        EXPECT_GT(one.id, after);
+        EXPECT_EQ(one.stored == nullptr, office.queue().find(one.id) != nullptr);
+        after = one.id;
         ++listed;
       }
     }

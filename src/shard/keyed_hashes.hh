@@ -1,0 +1,25 @@
+// What stands for addresses and domains where they must not: equal ones of one store give equal hashes.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "ringpost/config/domains.hh"
+#include "ringpost/crypto/hash.hh"
+#include "ringpost/event/event.hh"
+#include "ringpost/queue/message.hh"
+
+namespace ringpost::shard {
+
+/// Of an address, for audit; nothing for the null sender.
+inline std::optional<event::AddressHash> address_hash(const Key256& key, std::string_view address) {
+  if (address.empty()) return std::nullopt;
+  return event::AddressHash{crypto::keyed_hash(key.view(), address)};
+}
+
+/// Of the domain of a message's recipients, in any case.
+inline queue::Destination destination_hash(const Key256& key, std::string_view domain) {
+  return crypto::keyed_hash(key.view(), config::LowerDomain{domain}.text());
+}
+
+}  // namespace ringpost::shard
