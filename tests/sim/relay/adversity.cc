@@ -65,7 +65,7 @@ std::vector<std::string_view> Adversity::points() {
   std::ranges::for_each(kDiskFaults, add);
   std::ranges::for_each(kNetworkFaults, add);
   std::ranges::for_each(kMachineFaults, add);
-  names.push_back(kTakenUp);
+  names.insert(names.end(), {kTakenUp, kCopied});
   names.insert(names.end(), std::begin(kHopMoods), std::end(kHopMoods));
   names.insert(names.end(), std::begin(kIndexStates), std::end(kIndexStates));
   for (const CrashPoint& point : kCrashPoints) names.push_back(point.name);

@@ -163,6 +163,12 @@ std::uint64_t Ringpostd::messages_taken_up() const {
   return taken;
 }
 
+std::uint64_t Ringpostd::messages_copied() const {
+  std::uint64_t copied = 0;
+  for (const Seat& seat : seats_) copied += seat.metrics->messages_copied.value();
+  return copied;
+}
+
 bool Ringpostd::is_recovered() const {
   return std::ranges::all_of(seats_, [](const Seat& seat) { return seat.metrics->partitions_recovering.value() == 0; });
 }

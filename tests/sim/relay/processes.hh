@@ -114,6 +114,8 @@ class Ringpostd final : public Program {
   std::int64_t messages_queued() const;
   /// Messages that have come back into memory from the index.
   std::uint64_t messages_taken_up() const;
+  /// Messages copied to make space.
+  std::uint64_t messages_copied() const;
   /// All that was there before is known.
   bool is_recovered() const;
   std::int64_t events_pending() const;

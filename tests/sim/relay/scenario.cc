@@ -87,6 +87,8 @@ class RelayRun {
       disk.set_owner(directory, 0, 0700);
     }
     for (std::string_view word : kPlantedWords) disk.watch(as_bytes(word));
+    // Then messages are copied to make space. On less it stands still: every start begins a segment, every trouble ends one.
+    if (prng().one_in(3)) disk.set_capacity((18 + prng().below(12)) * 1_MiB);
   }
 
   void run() {
@@ -132,6 +134,7 @@ class RelayRun {
     if (!process) return;
     if constexpr (std::is_same_v<Process, Ringpostd>) {
       if (ringpostd_->messages_taken_up() > 0) adversity_.count(Adversity::kTakenUp);
+      if (ringpostd_->messages_copied() > 0) adversity_.count(Adversity::kCopied);
       deaths_.push_back(world_.now());
       look_for_false_alarms();
     }
