@@ -1,4 +1,4 @@
-// Bugs planted in ringpostd without touching it: below its rings, or in place of one of its functions.
+// Bugs planted in ringpostd and auditd without touching them: below their rings, or in place of one of their functions.
 #pragma once
 
 #include <string_view>
@@ -17,11 +17,12 @@ class Plant {
   Plant(const Plant&) = delete;
   ~Plant();
 
-  /// For the rings of ringpostd.
+  /// For the rings of ringpostd, and of auditd.
   const Deceit& deceit() const { return deceit_; }
+  const Deceit& auditd_deceit() const { return auditd_deceit_; }
 
  private:
-  Deceit deceit_;
+  Deceit deceit_, auditd_deceit_;
 };
 
 }  // namespace ringpost::sim::relay

@@ -48,8 +48,11 @@ Task<void> Keyd::shut_down() {
 
 // ---- auditd
 
-Auditd::Auditd(World& world, Log& log, const Places& places)
-    : ring_(world.make_ring("auditd", kHelperRing)), log_(log), scope_(ring_), journal_(ring_, log, kAuditDirectory) {
+Auditd::Auditd(World& world, Log& log, const Places& places, const Deceit& deceit)
+    : ring_(world.make_ring("auditd", {.receive_buffers = kHelperRing.receive_buffers, .deceit = deceit})),
+      log_(log),
+      scope_(ring_),
+      journal_(ring_, log, kAuditDirectory) {
   listener_ = *ring_.listen(places.auditd, runtime::SocketKind::seqpacket, {});
   scope_.spawn(live());
 }

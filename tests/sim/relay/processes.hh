@@ -70,7 +70,7 @@ class Keyd final : public Program, public keyd::EventSink {
 
 class Auditd final : public Program {
  public:
-  Auditd(World& world, Log& log, const Places& places);
+  Auditd(World& world, Log& log, const Places& places, const Deceit& deceit);
   void stop() override { scope_.spawn(shut_down()); }
   std::vector<SimRing*> rings() const override { return {&ring_}; }
 

@@ -123,7 +123,7 @@ class RelayRun {
     if (!keyd_) keyd_ = std::make_unique<Keyd>(world_, log_, kPlaces);
   }
   void start_auditd() {
-    if (!auditd_) auditd_ = std::make_unique<Auditd>(world_, log_, kPlaces);
+    if (!auditd_) auditd_ = std::make_unique<Auditd>(world_, log_, kPlaces, plant_.auditd_deceit());
   }
   void start_ringpostd() {
     if (!ringpostd_) ringpostd_ = std::make_unique<Ringpostd>(world_, log_, kPlaces, settings_, index_rows_, plant_.deceit());
