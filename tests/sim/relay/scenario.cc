@@ -9,6 +9,7 @@
 
 #include "adversity.hh"
 #include "client.hh"
+#include "name_server.hh"
 #include "next_hop.hh"
 #include "oracles.hh"
 #include "plants.hh"
@@ -31,6 +32,7 @@ using std::chrono::seconds;
 constexpr std::size_t kMessages = 200, kFaultKinds = 3;
 constexpr std::uint64_t kMoreEpisodes = 5;  // to get there
 constexpr Duration kStopLimit = seconds{5};
+constexpr std::uint64_t kLargeDisk = 1024_GiB;
 
 const Places kPlaces = {.smtp = *SocketAddress::parse("192.0.2.1:25"),
                         .hop = *SocketAddress::parse("203.0.113.1:25"),
@@ -41,7 +43,6 @@ constexpr std::string_view kConfiguration = R"(shards = 2
 hostname = mx.example
 listener.main.address = 192.0.2.1:25
 relay.clients = 198.51.100.0/24
-route.default = smtp://203.0.113.1:25
 retry.first = 1 s
 retry.max = 20 s
 spool.directory = /spool
@@ -59,8 +60,16 @@ deliver.connections_max = 6
 constexpr std::string_view kSecondRoute = "route.b.quagga-rcpt.example = smtp://203.0.113.2:25\n";
 const SocketAddress kSecondHop = *SocketAddress::parse("203.0.113.2:25");
 
-std::shared_ptr<const config::Settings> settings(bool two_ways) {
-  const config::Source source{"relay.conf", std::string{kConfiguration} + std::string{two_ways ? kSecondRoute : ""}};
+// In every second pair of seeds it is DNS that says where mail goes: to the same hosts.
+constexpr std::string_view kFixedRoute = "route.default = smtp://203.0.113.1:25\n";
+constexpr std::string_view kRouteByDns = "route.default = mx\ndns.servers = 192.0.2.53:53\n";
+const SocketAddress kNameServer = *SocketAddress::parse("192.0.2.53:53");
+
+std::shared_ptr<const config::Settings> settings(bool two_ways, bool by_dns) {
+  std::string text{kConfiguration};
+  text += by_dns ? kRouteByDns : kFixedRoute;
+  if (two_ways) text += kSecondRoute;
+  const config::Source source{"relay.conf", text};
   auto loaded = config::Configuration::load({&source, 1}, {.hostname = "mx.example"});
   if (!loaded) {
     for (const config::Problem& problem : loaded.error()) std::fprintf(stderr, "%s\n", problem.text().c_str());
@@ -77,9 +86,11 @@ class RelayRun {
         findings_(findings),
         adversity_(world),
         log_(log_fd < 0 ? LogLevel::error : LogLevel::debug, LogStyle::plain, log_fd),
-        settings_(settings(world.seed() % 2 == 0)),
+        by_dns_(world.seed() % 4 >= 2),
+        settings_(settings(world.seed() % 2 == 0, by_dns_)),
         hop_(std::make_unique<NextHop>(world, ledger_, findings, kPlaces.hop)),
         second_hop_(std::make_unique<NextHop>(world, ledger_, findings, kSecondHop)),
+        names_(std::make_unique<NameServer>(world, kNameServer, kPlaces.hop.ip(), kSecondHop.ip())),
         clients_(std::make_unique<Clients>(world, ledger_, kPlaces.smtp, kMessages)) {
     Disk& disk = world_.disk();
     for (const char* directory : {kSpoolDirectory, kKeysDirectory, kAuditDirectory}) {
@@ -87,14 +98,15 @@ class RelayRun {
       disk.set_owner(directory, 0, 0700);
     }
     for (std::string_view word : kPlantedWords) disk.watch(as_bytes(word));
-    // Then messages are copied to make space. On less it stands still: every start begins a segment, every trouble ends one.
-    if (prng().one_in(3)) disk.set_capacity((18 + prng().below(12)) * 1_MiB);
+    // Then it is full again and again, and messages are copied to make space.
+    if (prng().one_in(3)) disk.set_capacity((12 + prng().below(16)) * 1_MiB);
   }
 
   void run() {
     start_all();
     hop_->start();
     second_hop_->start();
+    names_->start();
     if (prng().one_in(4)) adversity_.plan_crash();  // perhaps the very first start is cut off
     clients_->start(4 + prng().below(8));
     const std::uint64_t episodes = 1 + prng().below(3);
@@ -264,6 +276,7 @@ class RelayRun {
   void heal_and_drain() {
     world_.cancel_crash();
     world_.faults().heal();
+    world_.disk().set_capacity(kLargeDisk);
     healed_ = true;
     const bool drained = go([&] { return clients_->done() && ringpostd_ && auditd_ && ringpostd_->is_drained(); }, hours{4});
     findings_.expect(clients_->done(), "the clients are not done long after all faults were healed");
@@ -284,10 +297,14 @@ class RelayRun {
     retire(ringpostd_, "ringpostd");
     if (with_hop) hop_->stop();
     if (with_hop) second_hop_->stop();
+    if (with_hop) names_->stop();
     keyd_->stop();
     auditd_->stop();
     const bool all = go(
-        [&] { return keyd_->state() == State::stopped && auditd_->state() == State::stopped && (!with_hop || (hop_->stopped() && second_hop_->stopped())); },
+        [&] {
+          const bool helpers = keyd_->state() == State::stopped && auditd_->state() == State::stopped;
+          return helpers && (!with_hop || (hop_->stopped() && second_hop_->stopped() && names_->stopped()));
+        },
         minutes{30});
     findings_.expect(all, "something is still running long after the stop");
     if (!all) return;
@@ -339,7 +356,8 @@ class RelayRun {
   void end() {
     if (findings_.list().empty()) {
       findings_.expect(world_.network().open_sockets() == 0, "a socket was left open");
-      for (SimRing* ring : {&hop_->ring(), &second_hop_->ring(), &clients_->ring()}) findings_.expect(ring->quiet(), ring->name() + " is not quiet");
+      for (SimRing* ring : {&hop_->ring(), &second_hop_->ring(), &names_->ring(), &clients_->ring()})
+        findings_.expect(ring->quiet(), ring->name() + " is not quiet");
     }
     // Only after a finding is there anything left to do here.
     kill(ringpostd_, Death::crash);
@@ -347,11 +365,13 @@ class RelayRun {
     kill(auditd_, Death::crash);
     world_.kill(hop_->ring());
     world_.kill(second_hop_->ring());
+    world_.kill(names_->ring());
     world_.kill(clients_->ring());
     {
       runtime::CrashGuard crashing;
       hop_.reset();
       second_hop_.reset();
+      names_.reset();
       clients_.reset();
     }
     world_.bury();
@@ -364,9 +384,11 @@ class RelayRun {
   Log log_;
   NonceOracle nonces_;
   Ledger ledger_;
+  bool by_dns_;
   std::shared_ptr<const config::Settings> settings_;
   IndexRows index_rows_;
   std::unique_ptr<NextHop> hop_, second_hop_;
+  std::unique_ptr<NameServer> names_;
   std::unique_ptr<Clients> clients_;
   std::unique_ptr<Keyd> keyd_;
   std::unique_ptr<Auditd> auditd_;
