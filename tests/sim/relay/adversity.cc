@@ -27,6 +27,13 @@ constexpr Possible kNetworkFaults[] = {
     {Fault::net_split, 3, 30},     {Fault::net_packet_lost, 100, 1000}, {Fault::net_no_descriptors, 5, 50}};
 constexpr Possible kDatagramFaults[] = {
     {Fault::net_datagram_lost, 3, 30}, {Fault::net_datagram_twice, 3, 30}, {Fault::net_datagram_late, 3, 30}};
+/// How rare a mood is where everything is slow, and where mail is put off.
+struct Usual {
+  std::string_view mood;
+  std::uint64_t one_in;
+};
+constexpr Usual kSlowMoods[] = {{"hop is slow", 2}, {"dns is slow", 2}, {"dns is silent", 3}};
+constexpr Usual kDeferringMoods[] = {{"hop defers MAIL", 4}, {"hop defers RCPT", 1}};
 constexpr Possible kMachineFaults[] = {{Fault::ring_no_buffers, 5, 100},
                                        {Fault::ring_multishot_ends, 5, 100},
                                        {Fault::ring_stall, 300, 3000},
@@ -75,6 +82,28 @@ std::vector<std::string_view> Adversity::points() {
   names.insert(names.end(), std::begin(kIndexStates), std::end(kIndexStates));
   for (const CrashPoint& point : kCrashPoints) names.push_back(point.name);
   return names;
+}
+
+std::vector<std::string_view> Adversity::points_of_slowness() {
+  std::vector<std::string_view> names{fault_name(Fault::disk_slow)};
+  for (const Usual& usual : kSlowMoods) names.push_back(usual.mood);
+  return names;
+}
+
+std::vector<std::string_view> Adversity::points_of_clock() {
+  std::vector<std::string_view> names{std::begin(kClockPoints), std::end(kClockPoints)};
+  names.insert(names.end(), {kRingpostdKilled, kPowerCut, kTakenUp});
+  for (const Usual& usual : kDeferringMoods) names.push_back(usual.mood);
+  return names;
+}
+
+void Adversity::slow_everything() {
+  world_.faults().set(Fault::disk_slow, 2);
+  for (const Usual& usual : kSlowMoods) world_.faults().point(usual.mood).one_in = usual.one_in;
+}
+
+void Adversity::defer_mail() {
+  for (const Usual& usual : kDeferringMoods) world_.faults().point(usual.mood).one_in = usual.one_in;
 }
 
 template <typename Possible, std::size_t Count>

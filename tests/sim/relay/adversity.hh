@@ -30,13 +30,24 @@ class Adversity {
   static constexpr std::string_view kIndexStates[] = {"index intact", "index stale", "index gone", "index wrong"};
   static_assert(std::size(kIndexStates) == index::kCrashStates);
 
+  /// Of scenario "relay-clock".
+  static constexpr std::string_view kClockPoints[] = {"clock ten years ahead", "clock ten years back", "clock an hour back"};
+
   explicit Adversity(World& world) : world_(world) {}
 
   /// Every point that this scenario draws from: each must fire in a long run.
   static std::vector<std::string_view> points();
 
+  /// Those of slow_everything(), and of defer_mail() with the clock's.
+  static std::vector<std::string_view> points_of_slowness();
+  static std::vector<std::string_view> points_of_clock();
+
   /// Draws anew which faults there are from now on.
   void draw_faults();
+  /// DNS, next hops and disk, all at once; nothing fails.
+  void slow_everything();
+  /// Next hops that put everything off: it has to wait and to be tried again.
+  void defer_mail();
   /// How many kinds of faults have struck so far; deaths are none.
   std::size_t kinds_struck();
 

@@ -27,7 +27,7 @@ constexpr std::string_view kAuditMarkTooFar = "audit-mark-too-far";    // events
 constexpr std::string_view kIndexMarkTooFar = "index-mark-too-far";    // a start skips what the index was not told yet
 constexpr std::string_view kTakenUpTooEarly = "taken-up-too-early";    // old messages, before the whole log is known
 constexpr std::string_view kCopyLosesOutcomes = "copy-loses-outcomes";  // a message copied to make space begins anew
-constexpr std::string_view kExpiresByWallClock = "expires-by-wall-clock";  // a start counts as age what the wall clock says
+constexpr std::string_view kExpiresByWallClock = kClockPlant;          // a start counts as age what the wall clock says
 
 constexpr std::size_t kNonceBytes = sizeof(crypto::Nonce);
 constexpr std::uint64_t kLostOneIn = 20, kEventsTooFar = 100;

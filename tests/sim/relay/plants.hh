@@ -9,6 +9,8 @@
 namespace ringpost::sim::relay {
 
 std::vector<std::string_view> plant_names();
+/// The one of them that a mad clock brings to light.
+inline constexpr std::string_view kClockPlant = "expires-by-wall-clock";
 
 /// Plants one bug (none: an empty name) for as long as it lives. One at a time.
 class Plant {

@@ -154,6 +154,18 @@ std::int64_t Ringpostd::events_pending() const {
   return pending;
 }
 
+std::int64_t Ringpostd::staging_buffers_in_use() const {
+  std::int64_t most = 0;
+  for (const Seat& seat : seats_) most = std::max(most, seat.metrics->staging_buffers_in_use.value());
+  return most;
+}
+
+std::int64_t Ringpostd::sessions_open() const {
+  std::int64_t open = 0;
+  for (const Seat& seat : seats_) open += seat.metrics->sessions_open.value();
+  return open;
+}
+
 std::uint64_t Ringpostd::messages_set_aside() const {
   std::uint64_t set_aside = 0;
   for (const Seat& seat : seats_) set_aside += seat.metrics->messages_quarantined.value();

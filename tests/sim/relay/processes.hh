@@ -119,6 +119,9 @@ class Ringpostd final : public Program {
   /// All that was there before is known.
   bool is_recovered() const;
   std::int64_t events_pending() const;
+  /// Of the shard that has most of them.
+  std::int64_t staging_buffers_in_use() const;
+  std::int64_t sessions_open() const;
   /// Messages it believes to be damaged, since its start.
   std::uint64_t messages_set_aside() const;
 

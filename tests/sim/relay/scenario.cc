@@ -1,5 +1,7 @@
 // Scenario "relay": a whole installation (two shards, keyd, auditd), clients that send it mail and a next hop that takes it.
 // Faults and deaths at every moment; then all is healed, the queue drains, everything stops in order, and once more it starts.
+// "relay-slow" (H17), "relay-clock" (H10) and "relay-audit" (H14) are the same with one hardship: everything is slow at once; the
+// wall clock is mad; auditd is away for long.
 #include "../scenario.hh"
 
 #include <unistd.h>
@@ -32,6 +34,11 @@ using std::chrono::seconds;
 constexpr std::size_t kMessages = 200, kFaultKinds = 3;
 constexpr std::uint64_t kMoreEpisodes = 5;  // to get there
 constexpr Duration kStopLimit = seconds{5};
+// Of relay-slow, and what bounds are to hold there; of relay-clock.
+constexpr std::size_t kManyClients = 60, kFewConnections = 24, kSmallestStagingBytes = 8_KiB, kStagingBytes = 2_MiB;
+constexpr std::uint64_t kClockRounds = 3, kHoursBack = 4;
+constexpr Duration kClientPatience = seconds{100};
+constexpr Duration kTenYears = hours{10 * 365 * 24};
 constexpr std::uint64_t kLargeDisk = 1024_GiB;
 
 const Places kPlaces = {.smtp = *SocketAddress::parse("192.0.2.1:25"),
@@ -63,12 +70,21 @@ const SocketAddress kSecondHop = *SocketAddress::parse("203.0.113.2:25");
 // In every second pair of seeds it is DNS that says where mail goes: to the same hosts.
 constexpr std::string_view kFixedRoute = "route.default = smtp://203.0.113.1:25\n";
 constexpr std::string_view kRouteByDns = "route.default = mx\ndns.servers = 192.0.2.53:53\n";
+// While auditd is away nothing is taken, or as much as the buffer holds: its bound, and what comes of the mail in it.
+constexpr std::string_view kDefer = "audit.when_unavailable = defer\n", kBuffer = "audit.buffer_bytes_max = 4 KiB\n";
+constexpr std::int64_t kBufferedEventsMax = 1500;
+// Where everything is slow mail has to wait outside.
+constexpr std::string_view kTight = "limits.connections_max = 24\naudit.buffer_bytes_max = 4 KiB\n";
 const SocketAddress kNameServer = *SocketAddress::parse("192.0.2.53:53");
 
-std::shared_ptr<const config::Settings> settings(bool two_ways, bool by_dns) {
+enum class Hardship : std::uint8_t { everything, slowness, clock, no_auditd };
+
+std::shared_ptr<const config::Settings> settings(bool two_ways, bool by_dns, Hardship hardship) {
   std::string text{kConfiguration};
   text += by_dns ? kRouteByDns : kFixedRoute;
   if (two_ways) text += kSecondRoute;
+  if (hardship == Hardship::slowness) text += kTight;
+  if (hardship == Hardship::no_auditd) text += two_ways ? kDefer : kBuffer;
   const config::Source source{"relay.conf", text};
   auto loaded = config::Configuration::load({&source, 1}, {.hostname = "mx.example"});
   if (!loaded) {
@@ -80,14 +96,15 @@ std::shared_ptr<const config::Settings> settings(bool two_ways, bool by_dns) {
 
 class RelayRun {
  public:
-  RelayRun(World& world, std::string_view plant, Findings& findings, int log_fd)
+  RelayRun(World& world, Hardship hardship, std::string_view plant, Findings& findings, int log_fd)
       : world_(world),
+        hardship_(hardship),
         plant_(world, plant),
         findings_(findings),
         adversity_(world),
         log_(log_fd < 0 ? LogLevel::error : LogLevel::debug, LogStyle::plain, log_fd),
-        by_dns_(world.seed() % 4 >= 2),
-        settings_(settings(world.seed() % 2 == 0, by_dns_)),
+        by_dns_(world.seed() % 4 >= 2 || hardship == Hardship::slowness),
+        settings_(settings(world.seed() % 2 == 0, by_dns_, hardship)),
         hop_(std::make_unique<NextHop>(world, ledger_, findings, kPlaces.hop)),
         second_hop_(std::make_unique<NextHop>(world, ledger_, findings, kSecondHop)),
         names_(std::make_unique<NameServer>(world, kNameServer, kPlaces.hop.ip(), kSecondHop.ip())),
@@ -99,7 +116,7 @@ class RelayRun {
     }
     for (std::string_view word : kPlantedWords) disk.watch(as_bytes(word));
     // Then it is full again and again, and messages are copied to make space.
-    if (prng().one_in(3)) disk.set_capacity((12 + prng().below(16)) * 1_MiB);
+    if (hardship_ == Hardship::everything && prng().one_in(3)) disk.set_capacity((12 + prng().below(16)) * 1_MiB);
   }
 
   void run() {
@@ -107,12 +124,15 @@ class RelayRun {
     hop_->start();
     second_hop_->start();
     names_->start();
-    if (prng().one_in(4)) adversity_.plan_crash();  // perhaps the very first start is cut off
-    clients_->start(4 + prng().below(8));
-    const std::uint64_t episodes = 1 + prng().below(3);
-    for (std::uint64_t i = 1; i <= episodes; ++i) live_and_die(kMessages * i / (episodes + 1));
-    for (std::uint64_t more = 0; more < kMoreEpisodes && adversity_.kinds_struck() < kFaultKinds; ++more)
-      live_and_die(std::min(ledger_.accepted() + 20, kMessages));
+    if (hardship_ == Hardship::slowness) {
+      bear_slowness();
+    } else if (hardship_ == Hardship::clock) {
+      bear_clock();
+    } else if (hardship_ == Hardship::no_auditd) {
+      do_without_auditd();
+    } else {
+      bear_everything();
+    }
     heal_and_drain();
     judge_hardship();
     if (findings_.list().empty()) stop_in_order(false);
@@ -123,6 +143,74 @@ class RelayRun {
 
  private:
   Prng& prng() { return world_.prng(); }
+
+  // ---- what is to be borne
+
+  void bear_everything() {
+    if (prng().one_in(4)) adversity_.plan_crash();  // perhaps the very first start is cut off
+    clients_->start(4 + prng().below(8));
+    const std::uint64_t episodes = 1 + prng().below(3);
+    for (std::uint64_t i = 1; i <= episodes; ++i) live_and_die(kMessages * i / (episodes + 1));
+    for (std::uint64_t more = 0; more < kMoreEpisodes && adversity_.kinds_struck() < kFaultKinds; ++more)
+      live_and_die(std::min(ledger_.accepted() + 20, kMessages));
+  }
+
+  /// More clients than there may be, and nothing behind the server keeps up: they wait outside, what is inside stays within bounds.
+  void bear_slowness() {
+    adversity_.slow_everything();
+    clients_->start(kManyClients);
+    const auto look = [&] {
+      if (!ringpostd_) return false;
+      most_staging_ = std::max(most_staging_, ringpostd_->staging_buffers_in_use());
+      most_sessions_ = std::max(most_sessions_, ringpostd_->sessions_open());
+      return false;
+    };
+    (void)go(look, minutes{10});
+  }
+
+  /// Ten years ahead, ten years back, an hour back each minute; with deaths between, because a start is what believes a clock.
+  void bear_clock() {
+    adversity_.defer_mail();
+    clients_->start(4 + prng().below(8));
+    for (std::uint64_t round = 1; round <= kClockRounds; ++round) {
+      (void)go([&] { return ledger_.accepted() >= kMessages * round / (kClockRounds + 1); }, minutes{5});
+      jump(kTenYears, 0);
+      jump(-kTenYears, 1);
+      for (std::uint64_t i = 0; i < kHoursBack; ++i) jump(-hours{1}, 2);
+    }
+  }
+
+  /// Twice it dies, and nobody starts it again for long; once in between ringpostd dies as well.
+  void do_without_auditd() {
+    clients_->start(4 + prng().below(8));
+    for (std::size_t round = 1; round <= 2; ++round) {
+      (void)go([&] { return ledger_.accepted() >= kMessages * round / 4; }, minutes{5});
+      adversity_.count(Adversity::kAuditdKilled);
+      kill(auditd_, Death::crash);
+      (void)go([] { return false; }, kClientPatience);  // what had begun may end
+      if (round == 2) {
+        adversity_.count(Adversity::kRingpostdKilled);
+        kill(ringpostd_, Death::crash);
+        world_.after(seconds{1}, [this] { start_ringpostd(); });
+        (void)go([] { return false; }, seconds{30});
+      }
+      const std::size_t accepted = ledger_.accepted();
+      const std::uint64_t told = ledger_.told_to_wait();
+      (void)go([] { return false; }, minutes{3});
+      findings_.expect(ledger_.accepted() == accepted, "H14: mail is taken although auditd is away");
+      findings_.expect(ledger_.told_to_wait() > told, "H14: nobody is told to come again although auditd is away");
+      findings_.expect(ringpostd_->events_pending() <= kBufferedEventsMax, "H14: more events are kept than there may be");
+      start_auditd();
+    }
+  }
+
+  void jump(Duration by, std::size_t kind) {
+    adversity_.count(Adversity::kClockPoints[kind]);
+    world_.jump_wall(by);
+    (void)go([] { return false; }, milliseconds{prng().below(30'000)});
+    if (prng().one_in(3)) die_now();
+    (void)go([] { return false; }, seconds{30});
+  }
 
   // ---- processes
 
@@ -238,7 +326,7 @@ class RelayRun {
     world_.after(milliseconds{prng().below(3000)}, [this] { start_keyd(); });
     world_.after(milliseconds{prng().below(3000)}, [this] { start_auditd(); });
     world_.after(milliseconds{prng().below(3000)}, [this] { start_ringpostd(); });
-    if (!healed_ && prng().one_in(4)) adversity_.plan_crash();
+    if (!healed_ && hardship_ == Hardship::everything && prng().one_in(4)) adversity_.plan_crash();
   }
 
   void live_and_die(std::size_t accepted) {
@@ -262,6 +350,10 @@ class RelayRun {
       if (deaths_.size() > before) return;
       world_.cancel_crash();
     }
+    die_now();
+  }
+
+  void die_now() {
     if (prng().one_in(2)) {
       cut_power();
     } else {
@@ -329,8 +421,16 @@ class RelayRun {
 
   void judge_hardship() {
     findings_.expect(ledger_.accepted() >= kMessages, "too gentle a run: fewer than 200 messages");
+    if (hardship_ == Hardship::slowness) return judge_slowness();
     findings_.expect(!deaths_.empty(), "too gentle a run: ringpostd never died");
+    if (hardship_ != Hardship::everything) return;
     findings_.expect(adversity_.kinds_struck() >= kFaultKinds, "too gentle a run: fewer than three kinds of faults");
+  }
+
+  void judge_slowness() {
+    findings_.expect(ledger_.told_to_wait() > 0, "too gentle a run: no client was told to come again");
+    findings_.expect(most_sessions_ <= static_cast<std::int64_t>(kFewConnections), "more sessions than there may be");
+    findings_.expect(most_staging_ <= static_cast<std::int64_t>(kStagingBytes / kSmallestStagingBytes), "more staging buffers than there may be");
   }
 
   void judge() {
@@ -378,6 +478,7 @@ class RelayRun {
   }
 
   World& world_;
+  Hardship hardship_;
   Plant plant_;
   Findings& findings_;
   Adversity adversity_;
@@ -394,23 +495,50 @@ class RelayRun {
   std::unique_ptr<Auditd> auditd_;
   std::unique_ptr<Ringpostd> ringpostd_;
   Deaths deaths_;
+  std::int64_t most_staging_ = 0, most_sessions_ = 0;
   bool healed_ = false;
 };
 
 class RelayScenario final : public Scenario {
  public:
-  std::string_view name() const override { return "relay"; }
-  std::vector<std::string_view> points() const override { return Adversity::points(); }
-  std::vector<std::string_view> plants() const override { return plant_names(); }
+  explicit RelayScenario(Hardship hardship) : hardship_(hardship) {}
+  std::string_view name() const override {
+    switch (hardship_) {
+      case Hardship::slowness: return "relay-slow";
+      case Hardship::clock: return "relay-clock";
+      case Hardship::no_auditd: return "relay-audit";
+      case Hardship::everything: break;
+    }
+    return "relay";
+  }
+  std::vector<std::string_view> points() const override {
+    switch (hardship_) {
+      case Hardship::slowness: return Adversity::points_of_slowness();
+      case Hardship::clock: return Adversity::points_of_clock();
+      case Hardship::no_auditd: return {Adversity::kAuditdKilled, Adversity::kRingpostdKilled};
+      case Hardship::everything: break;
+    }
+    return Adversity::points();
+  }
+  std::vector<std::string_view> plants() const override {
+    if (hardship_ == Hardship::clock) return {kClockPlant};
+    return hardship_ == Hardship::everything ? plant_names() : std::vector<std::string_view>{};
+  }
   void run(World& world, std::string_view plant, Findings& findings) override {
     const int log_fd = std::getenv("RINGPOST_SIM_LOG") ? STDERR_FILENO : -1;
-    RelayRun run{world, plant, findings, log_fd};
+    RelayRun run{world, hardship_, plant, findings, log_fd};
     run.run();
   }
+
+ private:
+  Hardship hardship_;
 };
 
 }  // namespace
 
-std::unique_ptr<Scenario> make_relay_scenario() { return std::make_unique<RelayScenario>(); }
+std::unique_ptr<Scenario> make_relay_scenario() { return std::make_unique<RelayScenario>(Hardship::everything); }
+std::unique_ptr<Scenario> make_slow_relay_scenario() { return std::make_unique<RelayScenario>(Hardship::slowness); }
+std::unique_ptr<Scenario> make_audit_relay_scenario() { return std::make_unique<RelayScenario>(Hardship::no_auditd); }
+std::unique_ptr<Scenario> make_clock_relay_scenario() { return std::make_unique<RelayScenario>(Hardship::clock); }
 
 }  // namespace ringpost::sim
