@@ -21,6 +21,8 @@ constexpr Duration kChunkPatience = std::chrono::seconds(60);
 // Refusals are evidence of probing, not of mail: a sample is enough, the rest is counted.
 constexpr std::uint32_t kRefusalBurst = 50;
 constexpr Duration kRefusalInterval = std::chrono::milliseconds(100);
+/// With audit.when_unavailable = defer: an auditd that is there and has not acknowledged an event for so long is away, too.
+constexpr Duration kAuditPatience = std::chrono::seconds(10);
 
 // Small, for there is one for each message coming in at once; deep enough for every honest mail.
 constexpr mime::Limits kIndexLimits{.parts_max = 256, .fields_max = 1024};
@@ -222,7 +224,10 @@ MailIntake::~MailIntake() = default;
 Result<> MailIntake::admit(std::uint64_t size) {
   if (runtime::MemoryReserve::is_spent()) return std::unexpected(Error{Errc::no_memory});
   const config::Settings::Audit& audit = settings_->audit;
-  if (!parts_.outbox.within({audit.buffer_bytes_max, audit.buffer_age_max})) return std::unexpected(Error{Errc::unavailable});
+  const bool defers = audit.when_unavailable == config::WhenUnavailable::defer;
+  const Duration age_max = defers ? std::min<Duration>(audit.buffer_age_max, kAuditPatience) : audit.buffer_age_max;
+  if ((defers && !parts_.outbox.is_connected()) || !parts_.outbox.within({audit.buffer_bytes_max, age_max}))
+    return std::unexpected(Error{Errc::unavailable});
   auto admitted = parts_.partition.log().admit(size + kOverheadBytes);
   if (admitted && parts_.partition.is_full()) admitted = std::unexpected(Error{Errc::no_space});
   parts_.metrics.low_space.set(admitted ? 0 : 1);

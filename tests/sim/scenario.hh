@@ -43,5 +43,8 @@ class Scenario {
 
 std::unique_ptr<Scenario> make_echo_log_scenario();
 std::unique_ptr<Scenario> make_relay_scenario();
+std::unique_ptr<Scenario> make_slow_relay_scenario();
+std::unique_ptr<Scenario> make_clock_relay_scenario();
+std::unique_ptr<Scenario> make_audit_relay_scenario();
 
 }  // namespace ringpost::sim

@@ -149,6 +149,9 @@ int run(int count, char** words) {
   std::vector<std::unique_ptr<Scenario>> scenarios;
   scenarios.push_back(make_echo_log_scenario());
   scenarios.push_back(make_relay_scenario());
+  scenarios.push_back(make_slow_relay_scenario());
+  scenarios.push_back(make_clock_relay_scenario());
+  scenarios.push_back(make_audit_relay_scenario());
   bool known = false, as_expected = true;
   for (const auto& scenario : scenarios) {
     if (!arguments->scenario.empty() && scenario->name() != arguments->scenario) continue;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "name_server.hh"
 #include "next_hop.hh"
 
 namespace ringpost::sim::relay {
@@ -24,6 +25,15 @@ constexpr Possible kNetworkFaults[] = {
     {Fault::net_refused, 4, 40},   {Fault::net_connect_lost, 10, 60},   {Fault::net_reset, 50, 1000},
     {Fault::net_stall, 100, 2000}, {Fault::net_black_hole, 300, 3000},  {Fault::net_short_send, 4, 60},
     {Fault::net_split, 3, 30},     {Fault::net_packet_lost, 100, 1000}, {Fault::net_no_descriptors, 5, 50}};
+constexpr Possible kDatagramFaults[] = {
+    {Fault::net_datagram_lost, 3, 30}, {Fault::net_datagram_twice, 3, 30}, {Fault::net_datagram_late, 3, 30}};
+/// How rare a mood is where everything is slow, and where mail is put off.
+struct Usual {
+  std::string_view mood;
+  std::uint64_t one_in;
+};
+constexpr Usual kSlowMoods[] = {{"hop is slow", 2}, {"dns is slow", 2}, {"dns is silent", 3}};
+constexpr Usual kDeferringMoods[] = {{"hop defers MAIL", 4}, {"hop defers RCPT", 1}};
 constexpr Possible kMachineFaults[] = {{Fault::ring_no_buffers, 5, 100},
                                        {Fault::ring_multishot_ends, 5, 100},
                                        {Fault::ring_stall, 300, 3000},
@@ -64,12 +74,36 @@ std::vector<std::string_view> Adversity::points() {
   const auto add = [&](const auto& possible) { names.push_back(fault_name(possible.fault)); };
   std::ranges::for_each(kDiskFaults, add);
   std::ranges::for_each(kNetworkFaults, add);
+  std::ranges::for_each(kDatagramFaults, add);
   std::ranges::for_each(kMachineFaults, add);
-  names.push_back(kTakenUp);
+  names.insert(names.end(), {kTakenUp, kCopied});
   names.insert(names.end(), std::begin(kHopMoods), std::end(kHopMoods));
+  names.insert(names.end(), std::begin(kDnsMoods), std::end(kDnsMoods));
   names.insert(names.end(), std::begin(kIndexStates), std::end(kIndexStates));
   for (const CrashPoint& point : kCrashPoints) names.push_back(point.name);
   return names;
+}
+
+std::vector<std::string_view> Adversity::points_of_slowness() {
+  std::vector<std::string_view> names{fault_name(Fault::disk_slow)};
+  for (const Usual& usual : kSlowMoods) names.push_back(usual.mood);
+  return names;
+}
+
+std::vector<std::string_view> Adversity::points_of_clock() {
+  std::vector<std::string_view> names{std::begin(kClockPoints), std::end(kClockPoints)};
+  names.insert(names.end(), {kRingpostdKilled, kPowerCut, kTakenUp});
+  for (const Usual& usual : kDeferringMoods) names.push_back(usual.mood);
+  return names;
+}
+
+void Adversity::slow_everything() {
+  world_.faults().set(Fault::disk_slow, 2);
+  for (const Usual& usual : kSlowMoods) world_.faults().point(usual.mood).one_in = usual.one_in;
+}
+
+void Adversity::defer_mail() {
+  for (const Usual& usual : kDeferringMoods) world_.faults().point(usual.mood).one_in = usual.one_in;
 }
 
 template <typename Possible, std::size_t Count>
@@ -88,8 +122,10 @@ void Adversity::draw_one(const Possible (&all)[Count], std::uint64_t most) {
 void Adversity::draw_faults() {
   draw(kDiskFaults, 3);
   draw(kNetworkFaults, 3);
+  draw(kDatagramFaults, 2);
   draw(kMachineFaults, 2);
   for (std::string_view mood : kHopMoods) world_.faults().point(mood).one_in = prng().one_in(3) ? 5 + prng().below(60) : 0;
+  for (std::string_view mood : kDnsMoods) world_.faults().point(mood).one_in = prng().one_in(3) ? 3 + prng().below(10) : 0;
   // At least one of each kind.
   draw_one(kDiskFaults, 100);
   draw_one(kNetworkFaults, 220);
@@ -101,6 +137,8 @@ std::size_t Adversity::kinds_struck() {
   std::ranges::for_each(kDiskFaults, count);
   std::ranges::for_each(kNetworkFaults, count);
   std::ranges::for_each(kMachineFaults, count);
+  std::ranges::for_each(kDatagramFaults, count);
+  for (std::string_view mood : kDnsMoods) kinds += world_.faults().point(mood).hits > 0;
   for (std::string_view mood : kHopMoods) kinds += world_.faults().point(mood).hits > 0;
   return kinds;
 }

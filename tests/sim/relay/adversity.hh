@@ -24,17 +24,30 @@ class Adversity {
                                     kAuditdKilled = "auditd killed";
   /// A message that had left memory came back from the index.
   static constexpr std::string_view kTakenUp = "message taken up";
+  /// On a small disk: a message was copied to the log's end so that a segment could be used again.
+  static constexpr std::string_view kCopied = "message copied";
   /// What is found of an index after a death, by index::CrashState.
   static constexpr std::string_view kIndexStates[] = {"index intact", "index stale", "index gone", "index wrong"};
   static_assert(std::size(kIndexStates) == index::kCrashStates);
+
+  /// Of scenario "relay-clock".
+  static constexpr std::string_view kClockPoints[] = {"clock ten years ahead", "clock ten years back", "clock an hour back"};
 
   explicit Adversity(World& world) : world_(world) {}
 
   /// Every point that this scenario draws from: each must fire in a long run.
   static std::vector<std::string_view> points();
 
+  /// Those of slow_everything(), and of defer_mail() with the clock's.
+  static std::vector<std::string_view> points_of_slowness();
+  static std::vector<std::string_view> points_of_clock();
+
   /// Draws anew which faults there are from now on.
   void draw_faults();
+  /// DNS, next hops and disk, all at once; nothing fails.
+  void slow_everything();
+  /// Next hops that put everything off: it has to wait and to be tried again.
+  void defer_mail();
   /// How many kinds of faults have struck so far; deaths are none.
   std::size_t kinds_struck();
 

@@ -84,6 +84,7 @@ Task<void> Clients::converse(Fd socket) {
 Task<bool> Clients::greet(Wire& wire) {
   std::string line;
   bool going = co_await read_reply(wire, line);
+  if (going) ledger_.heard(line);
   if (!going || !line.starts_with("220")) co_return false;
   going = co_await wire.send("EHLO client.example\r\n", kPatience);
   if (going) going = co_await read_reply(wire, line);
@@ -124,6 +125,7 @@ Task<Clients::Next> Clients::offer(Wire& wire, Submission& submission, bool pipe
   for (const std::string& command : commands) {
     if (going && !pipelined) going = co_await wire.send(command, kPatience);
     if (going) going = co_await read_reply(wire, line);
+    if (going) ledger_.heard(line);
     if (!going || line.starts_with("421")) co_return Next::hang_up;
     taken = taken && (line.starts_with("250") || line.starts_with("354"));
     if (!taken && !pipelined) break;
@@ -174,6 +176,7 @@ Task<Clients::Next> Clients::send_chunks(Wire& wire, Submission& submission, boo
 }
 
 Clients::Next Clients::conclude(Submission& submission, std::string_view reply) {
+  ledger_.heard(reply);
   if (reply.starts_with("250")) {
     const std::size_t at = reply.find(kQueued);
     ledger_.answered(submission, Answer::accepted, ring_.now(),

@@ -63,6 +63,9 @@ class Ledger {
   std::size_t accepted() const { return accepted_; }
 
   void answered(Submission& submission, Answer answer, Instant now, std::string_view id = {});
+  /// A client got this reply: how often they were told to come again (4xx).
+  void heard(std::string_view reply) { told_to_wait_ += reply.starts_with('4'); }
+  std::uint64_t told_to_wait() const { return told_to_wait_; }
 
   static std::string sender(const Submission& submission);
   static std::string recipient(const Submission& submission, std::size_t index);
@@ -73,6 +76,7 @@ class Ledger {
  private:
   std::deque<Submission> submissions_;  // number N is at N - 1; references stay good
   std::size_t accepted_ = 0;
+  std::uint64_t told_to_wait_ = 0;
 };
 
 }  // namespace ringpost::sim::relay

@@ -48,8 +48,11 @@ Task<void> Keyd::shut_down() {
 
 // ---- auditd
 
-Auditd::Auditd(World& world, Log& log, const Places& places)
-    : ring_(world.make_ring("auditd", kHelperRing)), log_(log), scope_(ring_), journal_(ring_, log, kAuditDirectory) {
+Auditd::Auditd(World& world, Log& log, const Places& places, const Deceit& deceit)
+    : ring_(world.make_ring("auditd", {.receive_buffers = kHelperRing.receive_buffers, .deceit = deceit})),
+      log_(log),
+      scope_(ring_),
+      journal_(ring_, log, kAuditDirectory) {
   listener_ = *ring_.listen(places.auditd, runtime::SocketKind::seqpacket, {});
   scope_.spawn(live());
 }
@@ -151,6 +154,18 @@ std::int64_t Ringpostd::events_pending() const {
   return pending;
 }
 
+std::int64_t Ringpostd::staging_buffers_in_use() const {
+  std::int64_t most = 0;
+  for (const Seat& seat : seats_) most = std::max(most, seat.metrics->staging_buffers_in_use.value());
+  return most;
+}
+
+std::int64_t Ringpostd::sessions_open() const {
+  std::int64_t open = 0;
+  for (const Seat& seat : seats_) open += seat.metrics->sessions_open.value();
+  return open;
+}
+
 std::uint64_t Ringpostd::messages_set_aside() const {
   std::uint64_t set_aside = 0;
   for (const Seat& seat : seats_) set_aside += seat.metrics->messages_quarantined.value();
@@ -161,6 +176,12 @@ std::uint64_t Ringpostd::messages_taken_up() const {
   std::uint64_t taken = 0;
   for (const Seat& seat : seats_) taken += seat.metrics->messages_taken_up.value();
   return taken;
+}
+
+std::uint64_t Ringpostd::messages_copied() const {
+  std::uint64_t copied = 0;
+  for (const Seat& seat : seats_) copied += seat.metrics->messages_copied.value();
+  return copied;
 }
 
 bool Ringpostd::is_recovered() const {

@@ -70,7 +70,7 @@ class Keyd final : public Program, public keyd::EventSink {
 
 class Auditd final : public Program {
  public:
-  Auditd(World& world, Log& log, const Places& places);
+  Auditd(World& world, Log& log, const Places& places, const Deceit& deceit);
   void stop() override { scope_.spawn(shut_down()); }
   std::vector<SimRing*> rings() const override { return {&ring_}; }
 
@@ -114,9 +114,14 @@ class Ringpostd final : public Program {
   std::int64_t messages_queued() const;
   /// Messages that have come back into memory from the index.
   std::uint64_t messages_taken_up() const;
+  /// Messages copied to make space.
+  std::uint64_t messages_copied() const;
   /// All that was there before is known.
   bool is_recovered() const;
   std::int64_t events_pending() const;
+  /// Of the shard that has most of them.
+  std::int64_t staging_buffers_in_use() const;
+  std::int64_t sessions_open() const;
   /// Messages it believes to be damaged, since its start.
   std::uint64_t messages_set_aside() const;
 

@@ -1,5 +1,7 @@
 // Scenario "relay": a whole installation (two shards, keyd, auditd), clients that send it mail and a next hop that takes it.
 // Faults and deaths at every moment; then all is healed, the queue drains, everything stops in order, and once more it starts.
+// "relay-slow" (H17), "relay-clock" (H10) and "relay-audit" (H14) are the same with one hardship: everything is slow at once; the
+// wall clock is mad; auditd is away for long.
 #include "../scenario.hh"
 
 #include <unistd.h>
@@ -9,6 +11,7 @@
 
 #include "adversity.hh"
 #include "client.hh"
+#include "name_server.hh"
 #include "next_hop.hh"
 #include "oracles.hh"
 #include "plants.hh"
@@ -31,6 +34,12 @@ using std::chrono::seconds;
 constexpr std::size_t kMessages = 200, kFaultKinds = 3;
 constexpr std::uint64_t kMoreEpisodes = 5;  // to get there
 constexpr Duration kStopLimit = seconds{5};
+// Of relay-slow, and what bounds are to hold there; of relay-clock.
+constexpr std::size_t kManyClients = 60, kFewConnections = 24, kSmallestStagingBytes = 8_KiB, kStagingBytes = 2_MiB;
+constexpr std::uint64_t kClockRounds = 3, kHoursBack = 4;
+constexpr Duration kClientPatience = seconds{100};
+constexpr Duration kTenYears = hours{10 * 365 * 24};
+constexpr std::uint64_t kLargeDisk = 1024_GiB;
 
 const Places kPlaces = {.smtp = *SocketAddress::parse("192.0.2.1:25"),
                         .hop = *SocketAddress::parse("203.0.113.1:25"),
@@ -41,7 +50,6 @@ constexpr std::string_view kConfiguration = R"(shards = 2
 hostname = mx.example
 listener.main.address = 192.0.2.1:25
 relay.clients = 198.51.100.0/24
-route.default = smtp://203.0.113.1:25
 retry.first = 1 s
 retry.max = 20 s
 spool.directory = /spool
@@ -59,8 +67,25 @@ deliver.connections_max = 6
 constexpr std::string_view kSecondRoute = "route.b.quagga-rcpt.example = smtp://203.0.113.2:25\n";
 const SocketAddress kSecondHop = *SocketAddress::parse("203.0.113.2:25");
 
-std::shared_ptr<const config::Settings> settings(bool two_ways) {
-  const config::Source source{"relay.conf", std::string{kConfiguration} + std::string{two_ways ? kSecondRoute : ""}};
+// In every second pair of seeds it is DNS that says where mail goes: to the same hosts.
+constexpr std::string_view kFixedRoute = "route.default = smtp://203.0.113.1:25\n";
+constexpr std::string_view kRouteByDns = "route.default = mx\ndns.servers = 192.0.2.53:53\n";
+// While auditd is away nothing is taken, or as much as the buffer holds: its bound, and what comes of the mail in it.
+constexpr std::string_view kDefer = "audit.when_unavailable = defer\n", kBuffer = "audit.buffer_bytes_max = 4 KiB\n";
+constexpr std::int64_t kBufferedEventsMax = 1500;
+// Where everything is slow mail has to wait outside.
+constexpr std::string_view kTight = "limits.connections_max = 24\naudit.buffer_bytes_max = 4 KiB\n";
+const SocketAddress kNameServer = *SocketAddress::parse("192.0.2.53:53");
+
+enum class Hardship : std::uint8_t { everything, slowness, clock, no_auditd };
+
+std::shared_ptr<const config::Settings> settings(bool two_ways, bool by_dns, Hardship hardship) {
+  std::string text{kConfiguration};
+  text += by_dns ? kRouteByDns : kFixedRoute;
+  if (two_ways) text += kSecondRoute;
+  if (hardship == Hardship::slowness) text += kTight;
+  if (hardship == Hardship::no_auditd) text += two_ways ? kDefer : kBuffer;
+  const config::Source source{"relay.conf", text};
   auto loaded = config::Configuration::load({&source, 1}, {.hostname = "mx.example"});
   if (!loaded) {
     for (const config::Problem& problem : loaded.error()) std::fprintf(stderr, "%s\n", problem.text().c_str());
@@ -71,15 +96,18 @@ std::shared_ptr<const config::Settings> settings(bool two_ways) {
 
 class RelayRun {
  public:
-  RelayRun(World& world, std::string_view plant, Findings& findings, int log_fd)
+  RelayRun(World& world, Hardship hardship, std::string_view plant, Findings& findings, int log_fd)
       : world_(world),
+        hardship_(hardship),
         plant_(world, plant),
         findings_(findings),
         adversity_(world),
         log_(log_fd < 0 ? LogLevel::error : LogLevel::debug, LogStyle::plain, log_fd),
-        settings_(settings(world.seed() % 2 == 0)),
+        by_dns_(world.seed() % 4 >= 2 || hardship == Hardship::slowness),
+        settings_(settings(world.seed() % 2 == 0, by_dns_, hardship)),
         hop_(std::make_unique<NextHop>(world, ledger_, findings, kPlaces.hop)),
         second_hop_(std::make_unique<NextHop>(world, ledger_, findings, kSecondHop)),
+        names_(std::make_unique<NameServer>(world, kNameServer, kPlaces.hop.ip(), kSecondHop.ip())),
         clients_(std::make_unique<Clients>(world, ledger_, kPlaces.smtp, kMessages)) {
     Disk& disk = world_.disk();
     for (const char* directory : {kSpoolDirectory, kKeysDirectory, kAuditDirectory}) {
@@ -87,18 +115,24 @@ class RelayRun {
       disk.set_owner(directory, 0, 0700);
     }
     for (std::string_view word : kPlantedWords) disk.watch(as_bytes(word));
+    // Then it is full again and again, and messages are copied to make space.
+    if (hardship_ == Hardship::everything && prng().one_in(3)) disk.set_capacity((12 + prng().below(16)) * 1_MiB);
   }
 
   void run() {
     start_all();
     hop_->start();
     second_hop_->start();
-    if (prng().one_in(4)) adversity_.plan_crash();  // perhaps the very first start is cut off
-    clients_->start(4 + prng().below(8));
-    const std::uint64_t episodes = 1 + prng().below(3);
-    for (std::uint64_t i = 1; i <= episodes; ++i) live_and_die(kMessages * i / (episodes + 1));
-    for (std::uint64_t more = 0; more < kMoreEpisodes && adversity_.kinds_struck() < kFaultKinds; ++more)
-      live_and_die(std::min(ledger_.accepted() + 20, kMessages));
+    names_->start();
+    if (hardship_ == Hardship::slowness) {
+      bear_slowness();
+    } else if (hardship_ == Hardship::clock) {
+      bear_clock();
+    } else if (hardship_ == Hardship::no_auditd) {
+      do_without_auditd();
+    } else {
+      bear_everything();
+    }
     heal_and_drain();
     judge_hardship();
     if (findings_.list().empty()) stop_in_order(false);
@@ -109,6 +143,74 @@ class RelayRun {
 
  private:
   Prng& prng() { return world_.prng(); }
+
+  // ---- what is to be borne
+
+  void bear_everything() {
+    if (prng().one_in(4)) adversity_.plan_crash();  // perhaps the very first start is cut off
+    clients_->start(4 + prng().below(8));
+    const std::uint64_t episodes = 1 + prng().below(3);
+    for (std::uint64_t i = 1; i <= episodes; ++i) live_and_die(kMessages * i / (episodes + 1));
+    for (std::uint64_t more = 0; more < kMoreEpisodes && adversity_.kinds_struck() < kFaultKinds; ++more)
+      live_and_die(std::min(ledger_.accepted() + 20, kMessages));
+  }
+
+  /// More clients than there may be, and nothing behind the server keeps up: they wait outside, what is inside stays within bounds.
+  void bear_slowness() {
+    adversity_.slow_everything();
+    clients_->start(kManyClients);
+    const auto look = [&] {
+      if (!ringpostd_) return false;
+      most_staging_ = std::max(most_staging_, ringpostd_->staging_buffers_in_use());
+      most_sessions_ = std::max(most_sessions_, ringpostd_->sessions_open());
+      return false;
+    };
+    (void)go(look, minutes{10});
+  }
+
+  /// Ten years ahead, ten years back, an hour back each minute; with deaths between, because a start is what believes a clock.
+  void bear_clock() {
+    adversity_.defer_mail();
+    clients_->start(4 + prng().below(8));
+    for (std::uint64_t round = 1; round <= kClockRounds; ++round) {
+      (void)go([&] { return ledger_.accepted() >= kMessages * round / (kClockRounds + 1); }, minutes{5});
+      jump(kTenYears, 0);
+      jump(-kTenYears, 1);
+      for (std::uint64_t i = 0; i < kHoursBack; ++i) jump(-hours{1}, 2);
+    }
+  }
+
+  /// Twice it dies, and nobody starts it again for long; once in between ringpostd dies as well.
+  void do_without_auditd() {
+    clients_->start(4 + prng().below(8));
+    for (std::size_t round = 1; round <= 2; ++round) {
+      (void)go([&] { return ledger_.accepted() >= kMessages * round / 4; }, minutes{5});
+      adversity_.count(Adversity::kAuditdKilled);
+      kill(auditd_, Death::crash);
+      (void)go([] { return false; }, kClientPatience);  // what had begun may end
+      if (round == 2) {
+        adversity_.count(Adversity::kRingpostdKilled);
+        kill(ringpostd_, Death::crash);
+        world_.after(seconds{1}, [this] { start_ringpostd(); });
+        (void)go([] { return false; }, seconds{30});
+      }
+      const std::size_t accepted = ledger_.accepted();
+      const std::uint64_t told = ledger_.told_to_wait();
+      (void)go([] { return false; }, minutes{3});
+      findings_.expect(ledger_.accepted() == accepted, "H14: mail is taken although auditd is away");
+      findings_.expect(ledger_.told_to_wait() > told, "H14: nobody is told to come again although auditd is away");
+      findings_.expect(ringpostd_->events_pending() <= kBufferedEventsMax, "H14: more events are kept than there may be");
+      start_auditd();
+    }
+  }
+
+  void jump(Duration by, std::size_t kind) {
+    adversity_.count(Adversity::kClockPoints[kind]);
+    world_.jump_wall(by);
+    (void)go([] { return false; }, milliseconds{prng().below(30'000)});
+    if (prng().one_in(3)) die_now();
+    (void)go([] { return false; }, seconds{30});
+  }
 
   // ---- processes
 
@@ -121,7 +223,7 @@ class RelayRun {
     if (!keyd_) keyd_ = std::make_unique<Keyd>(world_, log_, kPlaces);
   }
   void start_auditd() {
-    if (!auditd_) auditd_ = std::make_unique<Auditd>(world_, log_, kPlaces);
+    if (!auditd_) auditd_ = std::make_unique<Auditd>(world_, log_, kPlaces, plant_.auditd_deceit());
   }
   void start_ringpostd() {
     if (!ringpostd_) ringpostd_ = std::make_unique<Ringpostd>(world_, log_, kPlaces, settings_, index_rows_, plant_.deceit());
@@ -132,6 +234,7 @@ class RelayRun {
     if (!process) return;
     if constexpr (std::is_same_v<Process, Ringpostd>) {
       if (ringpostd_->messages_taken_up() > 0) adversity_.count(Adversity::kTakenUp);
+      if (ringpostd_->messages_copied() > 0) adversity_.count(Adversity::kCopied);
       deaths_.push_back(world_.now());
       look_for_false_alarms();
     }
@@ -223,7 +326,7 @@ class RelayRun {
     world_.after(milliseconds{prng().below(3000)}, [this] { start_keyd(); });
     world_.after(milliseconds{prng().below(3000)}, [this] { start_auditd(); });
     world_.after(milliseconds{prng().below(3000)}, [this] { start_ringpostd(); });
-    if (!healed_ && prng().one_in(4)) adversity_.plan_crash();
+    if (!healed_ && hardship_ == Hardship::everything && prng().one_in(4)) adversity_.plan_crash();
   }
 
   void live_and_die(std::size_t accepted) {
@@ -247,6 +350,10 @@ class RelayRun {
       if (deaths_.size() > before) return;
       world_.cancel_crash();
     }
+    die_now();
+  }
+
+  void die_now() {
     if (prng().one_in(2)) {
       cut_power();
     } else {
@@ -261,6 +368,7 @@ class RelayRun {
   void heal_and_drain() {
     world_.cancel_crash();
     world_.faults().heal();
+    world_.disk().set_capacity(kLargeDisk);
     healed_ = true;
     const bool drained = go([&] { return clients_->done() && ringpostd_ && auditd_ && ringpostd_->is_drained(); }, hours{4});
     findings_.expect(clients_->done(), "the clients are not done long after all faults were healed");
@@ -281,10 +389,14 @@ class RelayRun {
     retire(ringpostd_, "ringpostd");
     if (with_hop) hop_->stop();
     if (with_hop) second_hop_->stop();
+    if (with_hop) names_->stop();
     keyd_->stop();
     auditd_->stop();
     const bool all = go(
-        [&] { return keyd_->state() == State::stopped && auditd_->state() == State::stopped && (!with_hop || (hop_->stopped() && second_hop_->stopped())); },
+        [&] {
+          const bool helpers = keyd_->state() == State::stopped && auditd_->state() == State::stopped;
+          return helpers && (!with_hop || (hop_->stopped() && second_hop_->stopped() && names_->stopped()));
+        },
         minutes{30});
     findings_.expect(all, "something is still running long after the stop");
     if (!all) return;
@@ -309,8 +421,16 @@ class RelayRun {
 
   void judge_hardship() {
     findings_.expect(ledger_.accepted() >= kMessages, "too gentle a run: fewer than 200 messages");
+    if (hardship_ == Hardship::slowness) return judge_slowness();
     findings_.expect(!deaths_.empty(), "too gentle a run: ringpostd never died");
+    if (hardship_ != Hardship::everything) return;
     findings_.expect(adversity_.kinds_struck() >= kFaultKinds, "too gentle a run: fewer than three kinds of faults");
+  }
+
+  void judge_slowness() {
+    findings_.expect(ledger_.told_to_wait() > 0, "too gentle a run: no client was told to come again");
+    findings_.expect(most_sessions_ <= static_cast<std::int64_t>(kFewConnections), "more sessions than there may be");
+    findings_.expect(most_staging_ <= static_cast<std::int64_t>(kStagingBytes / kSmallestStagingBytes), "more staging buffers than there may be");
   }
 
   void judge() {
@@ -336,7 +456,8 @@ class RelayRun {
   void end() {
     if (findings_.list().empty()) {
       findings_.expect(world_.network().open_sockets() == 0, "a socket was left open");
-      for (SimRing* ring : {&hop_->ring(), &second_hop_->ring(), &clients_->ring()}) findings_.expect(ring->quiet(), ring->name() + " is not quiet");
+      for (SimRing* ring : {&hop_->ring(), &second_hop_->ring(), &names_->ring(), &clients_->ring()})
+        findings_.expect(ring->quiet(), ring->name() + " is not quiet");
     }
     // Only after a finding is there anything left to do here.
     kill(ringpostd_, Death::crash);
@@ -344,48 +465,80 @@ class RelayRun {
     kill(auditd_, Death::crash);
     world_.kill(hop_->ring());
     world_.kill(second_hop_->ring());
+    world_.kill(names_->ring());
     world_.kill(clients_->ring());
     {
       runtime::CrashGuard crashing;
       hop_.reset();
       second_hop_.reset();
+      names_.reset();
       clients_.reset();
     }
     world_.bury();
   }
 
   World& world_;
+  Hardship hardship_;
   Plant plant_;
   Findings& findings_;
   Adversity adversity_;
   Log log_;
   NonceOracle nonces_;
   Ledger ledger_;
+  bool by_dns_;
   std::shared_ptr<const config::Settings> settings_;
   IndexRows index_rows_;
   std::unique_ptr<NextHop> hop_, second_hop_;
+  std::unique_ptr<NameServer> names_;
   std::unique_ptr<Clients> clients_;
   std::unique_ptr<Keyd> keyd_;
   std::unique_ptr<Auditd> auditd_;
   std::unique_ptr<Ringpostd> ringpostd_;
   Deaths deaths_;
+  std::int64_t most_staging_ = 0, most_sessions_ = 0;
   bool healed_ = false;
 };
 
 class RelayScenario final : public Scenario {
  public:
-  std::string_view name() const override { return "relay"; }
-  std::vector<std::string_view> points() const override { return Adversity::points(); }
-  std::vector<std::string_view> plants() const override { return plant_names(); }
+  explicit RelayScenario(Hardship hardship) : hardship_(hardship) {}
+  std::string_view name() const override {
+    switch (hardship_) {
+      case Hardship::slowness: return "relay-slow";
+      case Hardship::clock: return "relay-clock";
+      case Hardship::no_auditd: return "relay-audit";
+      case Hardship::everything: break;
+    }
+    return "relay";
+  }
+  std::vector<std::string_view> points() const override {
+    switch (hardship_) {
+      case Hardship::slowness: return Adversity::points_of_slowness();
+      case Hardship::clock: return Adversity::points_of_clock();
+      case Hardship::no_auditd: return {Adversity::kAuditdKilled, Adversity::kRingpostdKilled};
+      case Hardship::everything: break;
+    }
+    return Adversity::points();
+  }
+  std::vector<std::string_view> plants() const override {
+    if (hardship_ == Hardship::clock) return {kClockPlant};
+    return hardship_ == Hardship::everything ? plant_names() : std::vector<std::string_view>{};
+  }
   void run(World& world, std::string_view plant, Findings& findings) override {
     const int log_fd = std::getenv("RINGPOST_SIM_LOG") ? STDERR_FILENO : -1;
-    RelayRun run{world, plant, findings, log_fd};
+    RelayRun run{world, hardship_, plant, findings, log_fd};
     run.run();
   }
+
+ private:
+  Hardship hardship_;
 };
 
 }  // namespace
 
-std::unique_ptr<Scenario> make_relay_scenario() { return std::make_unique<RelayScenario>(); }
+std::unique_ptr<Scenario> make_relay_scenario() { return std::make_unique<RelayScenario>(Hardship::everything); }
+std::unique_ptr<Scenario> make_slow_relay_scenario() { return std::make_unique<RelayScenario>(Hardship::slowness); }
+std::unique_ptr<Scenario> make_audit_relay_scenario() { return std::make_unique<RelayScenario>(Hardship::no_auditd); }
+std::unique_ptr<Scenario> make_clock_relay_scenario() { return std::make_unique<RelayScenario>(Hardship::clock); }
 
 }  // namespace ringpost::sim
