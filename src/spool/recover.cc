@@ -20,7 +20,7 @@ std::unexpected<Error> failure(Errc code) { return std::unexpected(Error{code});
 
 }  // namespace
 
-Recovery::Recovery(Log& log) : log_(log), window_(kWindowBytes), pauses_(kPausesMax) {}
+Recovery::Recovery(Log& log) : log_(log), window_(kTwoWindowsBytes), pauses_(kPausesMax) {}
 
 Task<Result<>> Recovery::open() {
   Result<> found = co_await find_segments();
@@ -439,7 +439,7 @@ Task<Result<>> Recovery::keep(const LastGroup& last) {
   Result<> kept = co_await file.open(log_.segments_->path(segment.number), log_.segments_->open_flags(O_RDWR));
   if (!kept) co_return kept;
   const std::size_t bytes = header.group_bytes();
-  kept = co_await file.fetch(offset, bytes);
+  kept = co_await file.fetch(offset, bytes, SegmentFile::Ahead::no);
   if (kept) {
     const crypto::GenerationKeys keys = log_.segments_->keys(segment.generation, segment.salt);
     const Result<SealedBytes> group = crypto::Sealer::again(*file.at(offset, bytes), header, keys);
