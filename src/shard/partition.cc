@@ -183,7 +183,9 @@ runtime::Task<Result<>> Partition::replay() {
     index_restored_ = false;
   }
   Result<> replayed = co_await log_->replay(*recovered_);
+  Result<> merged = co_await recovered_->settle();
   if (!replayed) co_return replayed;
+  if (!merged) co_return merged;
   Result<> settled = co_await settle_generations();
   co_return settled;
 }

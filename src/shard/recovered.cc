@@ -1,33 +1,34 @@
 #include "shard/recovered.hh"
 
 #include <algorithm>
+#include <utility>
 
 namespace ringpost::shard {
 
 namespace {
 
-/// Taken in together: about a megabyte, some milliseconds of the index's time.
-constexpr std::size_t kFactsAtOnce = 4096;
+/// Taken in together: some megabytes for each of two pieces, and one sync.
+constexpr std::size_t kFactsAtOnce = 16'384, kStatusesAtOnce = 4 * kFactsAtOnce;
 constexpr Duration kIndexPause = std::chrono::seconds(1);
 
 }  // namespace
 
 void Recovered::on_message(const spool::RecoveredMessage& message) {
   const spool::Scheduling& scheduling = message.scheduling;
-  facts_.push_back({.is_outcome = false,
-                    .entry = {.id = message.id,
-                              .place = message.place,
-                              .revision = scheduling.revision,
-                              .size = scheduling.size,
-                              .arrived = scheduling.arrived,
-                              .due = scheduling.due,
-                              .held = scheduling.held,
-                              .waited = scheduling.waited,
-                              .mail_class = scheduling.mail_class,
-                              .destination = scheduling.destination,
-                              .chunks = spool::extents_of(scheduling.chunks),
-                              .recipients = {scheduling.recipients.begin(), scheduling.recipients.end()}},
-                    .changes = {}});
+  take({.is_outcome = false,
+              .entry = {.id = message.id,
+                        .place = message.place,
+                        .revision = scheduling.revision,
+                        .size = scheduling.size,
+                        .arrived = scheduling.arrived,
+                        .due = scheduling.due,
+                        .held = scheduling.held,
+                        .waited = scheduling.waited,
+                        .mail_class = scheduling.mail_class,
+                        .destination = scheduling.destination,
+                        .chunks = spool::extents_of(scheduling.chunks),
+                        .recipients = {scheduling.recipients.begin(), scheduling.recipients.end()}},
+              .changes = {}});
 }
 
 void Recovered::on_outcome(const spool::RecoveredOutcome& recovered) {
@@ -39,6 +40,11 @@ void Recovered::on_outcome(const spool::RecoveredOutcome& recovered) {
   fact.entry.held = outcome.held;
   fact.entry.waited = outcome.waited;
   for (const spool::Outcome::Recipient& recipient : outcome.recipients) fact.changes.emplace_back(recipient.index, recipient.status);
+  take(std::move(fact));
+}
+
+void Recovered::take(index::LogFact fact) {
+  statuses_ += fact.entry.recipients.size() + fact.changes.size();
   facts_.push_back(std::move(fact));
 }
 
@@ -62,18 +68,35 @@ void Recovered::on_damage(const spool::Damage& damage) {
                                       {"bytes", damage.bytes}});
 }
 
-bool Recovered::is_full() const { return stopping_ || facts_.size() >= kFactsAtOnce; }
+bool Recovered::is_full() const { return stopping_ || facts_.size() >= kFactsAtOnce || statuses_ >= kStatusesAtOnce; }
 
 runtime::Task<Result<>> Recovered::relieve() {
-  for (;;) {
-    if (stopping_) co_return std::unexpected(Error{Errc::cancelled});
-    Result<> merged = co_await index_.merge(facts_);
-    if (merged) break;
-    if (merged.error().code != Errc::no_space && merged.error().code != Errc::no_memory) co_return merged;
+  Result<> before = co_await settle();
+  if (!before) co_return before;
+  std::swap(facts_, merging_);
+  statuses_ = 0;
+  scope_.spawn(merge());
+  co_return Result<>{};
+}
+
+runtime::Task<Result<>> Recovered::settle() {
+  co_await scope_.join();
+  const bool failed_before = merged_ && !merging_.empty();
+  if (failed_before) co_await merge();
+  if (stopping_) co_return std::unexpected(Error{Errc::cancelled});
+  co_return std::exchange(merged_, Result<>{});
+}
+
+runtime::Task<void> Recovered::merge() {
+  while (!stopping_) {
+    merged_ = co_await index_.merge(merging_);
+    if (merged_) {
+      merging_.clear();
+      co_return;
+    }
+    if (merged_.error().code != Errc::no_space && merged_.error().code != Errc::no_memory) co_return;
     co_await ring_.sleep_for(kIndexPause);
   }
-  facts_.clear();
-  co_return Result<>{};
 }
 
 void Recovered::hand_over(outbox::Outbox& outbox) {

@@ -20,7 +20,7 @@ std::unexpected<Error> failure(Errc code) { return std::unexpected(Error{code});
 
 }  // namespace
 
-Recovery::Recovery(Log& log) : log_(log), window_(kWindowBytes), pauses_(kPausesMax) {}
+Recovery::Recovery(Log& log) : log_(log), window_(kTwoWindowsBytes), pauses_(kPausesMax) {}
 
 Task<Result<>> Recovery::open() {
   Result<> found = co_await find_segments();
@@ -241,7 +241,6 @@ Task<Result<>> Recovery::read_openings() {
       }
       Result<> scanned = co_await scan(*segment);
       if (!scanned) co_return scanned;
-      segment->to_replay = segment->old = true;
       if (!known || segment->last_group == 0) continue;
       // The CHECKPOINT left it out, so a write in it may have failed.
       segment->to_replay = false;
@@ -281,7 +280,10 @@ Task<Result<>> Recovery::scan(Segment& segment) {
   co_await file.close();
   if (!fed) co_return fed;
   switch (phase_) {
-    case Phase::openings: segment.last_group = scan.last_group(); break;
+    case Phase::openings:
+      segment.last_group = scan.last_group();
+      segment.to_replay = segment.old = !is_unused(scan);
+      break;
     case Phase::ends: note_end(segment, scan); break;
     case Phase::replay: {
       // What could not be read when the log was opened, and can be now, was not written again then.
@@ -298,8 +300,10 @@ Task<Result<>> Recovery::scan(Segment& segment) {
 }
 
 Task<Result<>> Recovery::feed(SegmentScan& scan, SegmentFile& file) {
-  const auto ahead = phase_ == Phase::openings ? SegmentFile::Ahead::no : SegmentFile::Ahead::yes;
   while (const auto want = scan.want()) {
+    // Of most generations the first group is all that is looked at; where there is none, all the rest is.
+    const bool first = phase_ == Phase::openings && want->offset == kBlockBytes;
+    const auto ahead = first ? SegmentFile::Ahead::no : SegmentFile::Ahead::yes;
     if (const auto bytes = file.at(want->offset, want->size)) {
       scan.feed(*bytes);
       if (phase_ != Phase::replay || !visitor_->is_full()) continue;
@@ -313,13 +317,17 @@ Task<Result<>> Recovery::feed(SegmentScan& scan, SegmentFile& file) {
   co_return Result<>{};
 }
 
+/// A spare, which may be used at once: it was looked at to its end.
+bool Recovery::is_unused(const SegmentScan& scan) {
+  return scan.highest_group() == 0 && !scan.tail_torn() && !scan.tail_unreadable();
+}
+
 void Recovery::note_end(Segment& segment, const SegmentScan& scan) {
   numbers_unknown_ = numbers_unknown_ || scan.tail_unreadable();
   segment.last_group = scan.last_group();
   if (scan.groups() > 0) log_.last_mac_ = scan.last_mac();
   log_.last_number_ = std::max(log_.last_number_, scan.highest_group());
-  // A spare that was never used may be used at once.
-  if (scan.highest_group() == 0 && !scan.tail_torn() && !scan.tail_unreadable()) segment.to_replay = segment.old = false;
+  if (is_unused(scan)) segment.to_replay = segment.old = false;
   if (last_.segment != &segment) return;
   // A group that failed was written only after the one before it was synced.
   const auto failed = abandoned_.find(segment.generation);
@@ -439,7 +447,7 @@ Task<Result<>> Recovery::keep(const LastGroup& last) {
   Result<> kept = co_await file.open(log_.segments_->path(segment.number), log_.segments_->open_flags(O_RDWR));
   if (!kept) co_return kept;
   const std::size_t bytes = header.group_bytes();
-  kept = co_await file.fetch(offset, bytes);
+  kept = co_await file.fetch(offset, bytes, SegmentFile::Ahead::no);
   if (kept) {
     const crypto::GenerationKeys keys = log_.segments_->keys(segment.generation, segment.salt);
     const Result<SealedBytes> group = crypto::Sealer::again(*file.at(offset, bytes), header, keys);

@@ -49,6 +49,7 @@ class Recovery : public ScanSink {
   runtime::Task<Result<>> read_ends();
   runtime::Task<Result<>> scan(Segment& segment);
   runtime::Task<Result<>> feed(SegmentScan& scan, SegmentFile& file);
+  static bool is_unused(const SegmentScan& scan);
   void note_end(Segment& segment, const SegmentScan& scan);
   void note_read(Segment& segment, const SegmentScan& scan, const SegmentFile& file);
   runtime::Task<Result<>> keep_unvouched();

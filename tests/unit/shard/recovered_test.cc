@@ -47,5 +47,95 @@ TEST(Recovered, only_events_above_the_mark_are_sent_again_each_once) {
   world.retire(ring);
 }
 
+// ---- pieces
+
+spool::RecoveredMessage message(std::uint8_t number, std::span<const spool::RecipientStatus> recipients) {
+  MessageId id;
+  id.bytes[0] = std::byte{number};
+  return {.id = id, .place = {.generation = 1, .offset = 4096u * number, .length = 100}, .scheduling = {.recipients = recipients}};
+}
+
+struct Replay {
+  sim::World world{1};
+  sim::SimRing& ring = world.make_ring("shard");
+  Log log{LogLevel::error};
+  index::MemoryRows rows;
+  std::unique_ptr<index::Index> index;
+  bool stopping = false;
+  std::optional<Recovered> recovered;
+
+  Replay() {
+    sim::drive(ring, open_index(ring, rows, index));
+    recovered.emplace(ring, log, *index, stopping);
+  }
+  ~Replay() {
+    recovered.reset();
+    index.reset();
+    world.retire(ring);
+  }
+};
+
+runtime::Task<void> two_pieces(Replay& replay) {
+  const std::array<spool::RecipientStatus, 1> one{};
+  replay.recovered->on_message(message(1, one));
+  Result<> relieved = co_await replay.recovered->relieve();
+  EXPECT_TRUE(relieved);
+  EXPECT_EQ(replay.index->stats().totals.entries, 0u) << "it did not wait for the index";
+  replay.recovered->on_message(message(2, one));
+  relieved = co_await replay.recovered->relieve();
+  EXPECT_TRUE(relieved);
+  EXPECT_EQ(replay.index->stats().totals.entries, 1u) << "the first piece is in before the second begins";
+  Result<> settled = co_await replay.recovered->settle();
+  EXPECT_TRUE(settled);
+  EXPECT_EQ(replay.index->stats().totals.entries, 2u);
+}
+
+TEST(Recovered, a_piece_is_read_while_the_one_before_is_merged) {
+  Replay replay;
+  sim::drive(replay.ring, two_pieces(replay));
+}
+
+runtime::Task<void> no_space_twice(Replay& replay) {
+  const std::array<spool::RecipientStatus, 1> one{};
+  replay.rows.fail_commits(2, Error{Errc::no_space});
+  replay.recovered->on_message(message(1, one));
+  Result<> relieved = co_await replay.recovered->relieve();
+  EXPECT_TRUE(relieved);
+  const Instant before = replay.ring.now();
+  Result<> settled = co_await replay.recovered->settle();
+  EXPECT_TRUE(settled);
+  EXPECT_GE(replay.ring.now() - before, std::chrono::seconds(2));
+  EXPECT_EQ(replay.index->stats().totals.entries, 1u);
+}
+
+TEST(Recovered, space_is_waited_for) {
+  Replay replay;
+  sim::drive(replay.ring, no_space_twice(replay));
+}
+
+runtime::Task<void> end_while_merging(Replay& replay) {
+  const std::array<spool::RecipientStatus, 1> one{};
+  replay.recovered->on_message(message(1, one));
+  Result<> relieved = co_await replay.recovered->relieve();
+  EXPECT_TRUE(relieved);
+  replay.stopping = true;
+  EXPECT_TRUE(replay.recovered->is_full());
+  Result<> settled = co_await replay.recovered->settle();
+  EXPECT_EQ(settled.error().code, Errc::cancelled);
+}
+
+TEST(Recovered, an_end_waits_for_the_piece_that_is_merged) {
+  Replay replay;
+  sim::drive(replay.ring, end_while_merging(replay));
+}
+
+TEST(Recovered, many_recipients_fill_a_piece_early) {
+  Replay replay;
+  const std::vector<spool::RecipientStatus> many(1000);
+  std::uint8_t messages = 0;
+  while (!replay.recovered->is_full() && messages < 200) replay.recovered->on_message(message(++messages, many));
+  EXPECT_LT(messages, 100);
+}
+
 }  // namespace
 }  // namespace ringpost::shard

@@ -67,6 +67,18 @@ TEST(LogStart, what_is_known_is_not_read_and_the_end_is_the_same) {
   expect_the_same(short_way, live(machine));
 }
 
+TEST(LogStart, spares_that_were_never_used_are_not_read_block_by_block) {
+  Machine machine({.segment_bytes = 2_MiB});
+  ASSERT_TRUE(machine.open());
+  fill(machine, 1, 4);
+  machine.settle();
+  ASSERT_GT(machine.log->space().segments_spare, 0u);
+  machine.stop();
+  machine.boot();
+  ASSERT_TRUE(machine.open());
+  EXPECT_LT(machine.ring->operations_in(), 150u) << "a segment has 512 blocks";
+}
+
 TEST(LogStart, segments_that_were_not_read_are_used_again_when_all_in_them_is_over) {
   Machine machine({.segment_bytes = 256_KiB, .group_bytes = 64_KiB});
   ASSERT_TRUE(machine.open());
