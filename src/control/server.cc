@@ -225,6 +225,8 @@ struct Server::Work {
   std::string out;
   std::size_t running = 0;
   runtime::Signal ended;
+  bool gone = false;      ///< nobody reads it any more
+  bool watching = false;
 };
 
 // Nothing is held while the reader is slow: each message is looked up anew. Orders are carried out several at a time, since each waits
@@ -233,15 +235,17 @@ runtime::Task<bool> Server::go_through(Fd connection, const QueueFilter& filter,
   Work work{.filter = filter, .order = order, .out = {}, .ended = runtime::Signal{ring_}};
   const std::size_t at_once = order ? kOrdersAtOnce : 1;
   bool sent = true;
+  work.watching = true;
+  scope_.spawn(watch(work, connection));
   if (filter.id) {
     ++work.running;
     co_await look_at(work, *filter.id);
   }
-  for (MessageId after{}; !filter.id && sent && !stopping_;) {
+  for (MessageId after{}; !filter.id && sent && !work.gone && !stopping_;) {
     const Page page = co_await queue_.page(after, filter);
     for (const MessageId& id : page.ids) {
       while (work.running >= at_once) (void)co_await work.ended.wait();
-      if (!sent || stopping_) break;
+      if (!sent || work.gone || stopping_) break;
       ++work.running;
       scope_.spawn(look_at(work, id));
       if (work.out.size() < kFlushBytes) continue;
@@ -251,10 +255,20 @@ runtime::Task<bool> Server::go_through(Fd connection, const QueueFilter& filter,
     if (!page.next) break;
     after = *page.next;
   }
-  while (work.running > 0) (void)co_await work.ended.wait();
+  (void)co_await ring_.shutdown(connection, SHUT_RD);
+  while (work.running > 0 || work.watching) (void)co_await work.ended.wait();
   if (!sent) co_return false;
   work.out += stopping_ ? "! the server stops\n" : ".\n";
   co_return co_await send(connection, work.out);
+}
+
+// Who asked has nothing more to say: what comes is the end. An order ends there, too, as far as it was not carried out.
+runtime::Task<void> Server::watch(Work& work, Fd connection) {
+  std::array<std::byte, 64> block;
+  for (Result<std::size_t> received = 1uz; received && *received > 0;) received = co_await ring_.receive(connection, block);
+  work.gone = work.watching;
+  work.watching = false;
+  work.ended.notify_all();
 }
 
 runtime::Task<void> Server::look_at(Work& work, MessageId id) {

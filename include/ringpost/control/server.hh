@@ -43,6 +43,7 @@ class Server {
   struct Work;
   runtime::Task<bool> go_through(Fd connection, const QueueFilter& filter, const Order* order);
   runtime::Task<void> look_at(Work& work, MessageId id);
+  runtime::Task<void> watch(Work& work, Fd connection);
   runtime::Task<bool> give(Fd connection, const Answer& answer);
   runtime::Task<bool> send(Fd connection, std::string_view text);
   runtime::Task<void> end(Fd connection);

@@ -76,7 +76,7 @@ std::vector<std::string_view> Adversity::points() {
   std::ranges::for_each(kNetworkFaults, add);
   std::ranges::for_each(kDatagramFaults, add);
   std::ranges::for_each(kMachineFaults, add);
-  names.insert(names.end(), {kTakenUp, kCopied});
+  names.insert(names.end(), {kTakenUp, kCopied, kHeld, kRetried});
   names.insert(names.end(), std::begin(kHopMoods), std::end(kHopMoods));
   names.insert(names.end(), std::begin(kDnsMoods), std::end(kDnsMoods));
   names.insert(names.end(), std::begin(kIndexStates), std::end(kIndexStates));

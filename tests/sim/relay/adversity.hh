@@ -26,6 +26,8 @@ class Adversity {
   static constexpr std::string_view kTakenUp = "message taken up";
   /// On a small disk: a message was copied to the log's end so that a segment could be used again.
   static constexpr std::string_view kCopied = "message copied";
+  /// An operator had messages held, or tried before their time.
+  static constexpr std::string_view kHeld = "operator holds", kRetried = "operator retries";
   /// What is found of an index after a death, by index::CrashState.
   static constexpr std::string_view kIndexStates[] = {"index intact", "index stale", "index gone", "index wrong"};
   static_assert(std::size(kIndexStates) == index::kCrashStates);

@@ -143,6 +143,19 @@ void judge_mail(const Ledger& ledger, const Deaths& deaths, Findings& findings) 
   }
 }
 
+void judge_holds(const Ledger& ledger, const Holds& holds, Findings& findings) {
+  for (const Submission& submission : ledger.all()) {
+    const auto held = holds.find(submission.id);
+    if (submission.id.empty() || held == holds.end()) continue;
+    for (const Recipient& recipient : submission.recipients)
+      for (const Arrival& arrival : recipient.arrivals)
+        for (const Hold& hold : held->second)
+          findings.expect(arrival.connected <= hold.held || arrival.at >= hold.released,
+                          text_of(submission) + " (" + submission.id + ") was held from " + seconds_of(hold.held) + " to " +
+                              seconds_of(hold.released) + " and went out at " + seconds_of(arrival.at));
+  }
+}
+
 bool has_arrivals_since(const Ledger& ledger, Instant since) {
   return std::ranges::any_of(ledger.all(), [&](const Submission& submission) {
     return std::ranges::any_of(submission.recipients, [&](const Recipient& recipient) {

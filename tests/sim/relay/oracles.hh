@@ -9,6 +9,7 @@
 
 #include "../scenario.hh"
 #include "ledger.hh"
+#include "operators.hh"
 #include "ringpost/crypto/observer.hh"
 #include "ringpost/sim/disk.hh"
 
@@ -36,6 +37,9 @@ using Deaths = std::vector<Instant>;
 
 /// Everything about mail: what got 250 arrived, what was refused did not, and nothing arrived twice without a reason.
 void judge_mail(const Ledger& ledger, const Deaths& deaths, Findings& findings);
+/// What an operator read to be held did not go out before its release was asked for, whatever died; but for what lay on its way on a
+/// connection that is older than the hold.
+void judge_holds(const Ledger& ledger, const Holds& holds, Findings& findings);
 /// True when the next hop took something on a connection made at `since` or later.
 bool has_arrivals_since(const Ledger& ledger, Instant since);
 /// auditd's journal tells of every accepted message once, of the end of each of its recipients once, and of no gap.

@@ -92,6 +92,7 @@ Ringpostd::Ringpostd(World& world, Log& log, const Places& places, std::shared_p
     seat.scope = std::make_unique<runtime::Scope>(*seat.ring);
     seat.metrics = std::make_unique<metrics::ShardMetrics>();
     seat.listener = *seat.ring->listen(places.smtp, runtime::SocketKind::stream, {});
+    if (i == 0) seat.control = *seat.ring->listen(places.control, runtime::SocketKind::stream, {});
     seat.options.index_rows = [&index_rows](const PartitionId& partition) { return index::make_memory_store(index_rows[partition]); };
     for (MutableBytes& buffer : seat.options.group_buffers) buffer = *seat.ring->make_io_buffer(kGroupBufferBytes);
   }
@@ -128,6 +129,7 @@ Task<void> Ringpostd::open(Seat& seat) {
   seat.open = true;
   config::Listener listener{.name = "main", .address = places_.smtp};
   seat.shard->listen({{seat.listener, listener}});
+  if (seat.control) seat.shard->listen_control(seat.control);
   if (state_ == State::starting && std::ranges::all_of(seats_, &Seat::open)) state_ = State::running;
 }
 

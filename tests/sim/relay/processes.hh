@@ -26,7 +26,7 @@ inline constexpr char kSpoolDirectory[] = "/spool", kKeysDirectory[] = "/keys", 
 
 /// Where everything is.
 struct Places {
-  SocketAddress smtp, hop, keyd, auditd;
+  SocketAddress smtp, hop, keyd, auditd, control;
 };
 
 enum class State : std::uint8_t { starting, running, failed, stopped };
@@ -86,7 +86,7 @@ class Auditd final : public Program {
   std::optional<auditd::Server> server_;
 };
 
-/// What ringpostd's main thread is to its shards; operators are not part of this world.
+/// What ringpostd's main thread is to its shards: operators of this world ask about the queue only.
 class NoOperators final : public control::Daemon {
  public:
   std::size_t shards() const override { return kShards; }
@@ -132,7 +132,7 @@ class Ringpostd final : public Program {
     std::unique_ptr<metrics::ShardMetrics> metrics;
     std::unique_ptr<shard::Shard> shard;
     shard::ShardOptions options;
-    Fd listener;
+    Fd listener, control;  // control: of the first one only
     bool open = false, stopped = false;
   };
 

@@ -13,6 +13,7 @@
 #include "client.hh"
 #include "name_server.hh"
 #include "next_hop.hh"
+#include "operators.hh"
 #include "oracles.hh"
 #include "plants.hh"
 #include "processes.hh"
@@ -44,7 +45,8 @@ constexpr std::uint64_t kLargeDisk = 1024_GiB;
 const Places kPlaces = {.smtp = *SocketAddress::parse("192.0.2.1:25"),
                         .hop = *SocketAddress::parse("203.0.113.1:25"),
                         .keyd = *SocketAddress::from_path("/run/keyd"),
-                        .auditd = *SocketAddress::from_path("/run/auditd")};
+                        .auditd = *SocketAddress::from_path("/run/auditd"),
+                        .control = *SocketAddress::from_path("/run/control")};
 
 constexpr std::string_view kConfiguration = R"(shards = 2
 hostname = mx.example
@@ -108,7 +110,8 @@ class RelayRun {
         hop_(std::make_unique<NextHop>(world, ledger_, findings, kPlaces.hop)),
         second_hop_(std::make_unique<NextHop>(world, ledger_, findings, kSecondHop)),
         names_(std::make_unique<NameServer>(world, kNameServer, kPlaces.hop.ip(), kSecondHop.ip())),
-        clients_(std::make_unique<Clients>(world, ledger_, kPlaces.smtp, kMessages)) {
+        clients_(std::make_unique<Clients>(world, ledger_, kPlaces.smtp, kMessages)),
+        operators_(std::make_unique<Operators>(world, kPlaces.control, kShards)) {
     Disk& disk = world_.disk();
     for (const char* directory : {kSpoolDirectory, kKeysDirectory, kAuditDirectory}) {
       disk.make_directory(directory);
@@ -149,6 +152,7 @@ class RelayRun {
   void bear_everything() {
     if (prng().one_in(4)) adversity_.plan_crash();  // perhaps the very first start is cut off
     clients_->start(4 + prng().below(8));
+    if (prng().one_in(2)) operators_->start();
     const std::uint64_t episodes = 1 + prng().below(3);
     for (std::uint64_t i = 1; i <= episodes; ++i) live_and_die(kMessages * i / (episodes + 1));
     for (std::uint64_t more = 0; more < kMoreEpisodes && adversity_.kinds_struck() < kFaultKinds; ++more)
@@ -370,6 +374,7 @@ class RelayRun {
     world_.faults().heal();
     world_.disk().set_capacity(kLargeDisk);
     healed_ = true;
+    operators_->tidy();
     const bool drained = go([&] { return clients_->done() && ringpostd_ && auditd_ && ringpostd_->is_drained(); }, hours{4});
     findings_.expect(clients_->done(), "the clients are not done long after all faults were healed");
     findings_.expect(drained, "the queue is not empty long after all faults were healed");
@@ -377,6 +382,11 @@ class RelayRun {
       findings_.expect(false, "still queued: " + std::to_string(ringpostd_->messages_queued()) + " messages, " +
                                   std::to_string(ringpostd_->events_pending()) + " events");
     }
+    operators_->stop();
+    const bool gone = go([&] { return operators_->stopped(); }, minutes{5});
+    findings_.expect(gone, "an operator is left without an answer");
+    if (!operators_->holds().empty()) adversity_.count(Adversity::kHeld);
+    if (operators_->retried() > 0) adversity_.count(Adversity::kRetried);
   }
 
   void stop_in_order(bool with_hop) {
@@ -435,6 +445,7 @@ class RelayRun {
 
   void judge() {
     judge_mail(ledger_, deaths_, findings_);
+    judge_holds(ledger_, operators_->holds(), findings_);
     judge_audit(ledger_, world_.disk(), findings_);
     judge_disk(world_.disk(), findings_);
     findings_.expect(nonces_.repeated() == 0, "a nonce was used twice under one key");
@@ -456,7 +467,7 @@ class RelayRun {
   void end() {
     if (findings_.list().empty()) {
       findings_.expect(world_.network().open_sockets() == 0, "a socket was left open");
-      for (SimRing* ring : {&hop_->ring(), &second_hop_->ring(), &names_->ring(), &clients_->ring()})
+      for (SimRing* ring : {&hop_->ring(), &second_hop_->ring(), &names_->ring(), &clients_->ring(), &operators_->ring()})
         findings_.expect(ring->quiet(), ring->name() + " is not quiet");
     }
     // Only after a finding is there anything left to do here.
@@ -467,12 +478,14 @@ class RelayRun {
     world_.kill(second_hop_->ring());
     world_.kill(names_->ring());
     world_.kill(clients_->ring());
+    world_.kill(operators_->ring());
     {
       runtime::CrashGuard crashing;
       hop_.reset();
       second_hop_.reset();
       names_.reset();
       clients_.reset();
+      operators_.reset();
     }
     world_.bury();
   }
@@ -491,6 +504,7 @@ class RelayRun {
   std::unique_ptr<NextHop> hop_, second_hop_;
   std::unique_ptr<NameServer> names_;
   std::unique_ptr<Clients> clients_;
+  std::unique_ptr<Operators> operators_;
   std::unique_ptr<Keyd> keyd_;
   std::unique_ptr<Auditd> auditd_;
   std::unique_ptr<Ringpostd> ringpostd_;
