@@ -36,6 +36,8 @@ using Deaths = std::vector<Instant>;
 
 /// Everything about mail: what got 250 arrived, what was refused did not, and nothing arrived twice without a reason.
 void judge_mail(const Ledger& ledger, const Deaths& deaths, Findings& findings);
+/// How often a next hop took a message for a recipient.
+std::size_t count_arrivals(const Ledger& ledger);
 /// True when the next hop took something on a connection made at `since` or later.
 bool has_arrivals_since(const Ledger& ledger, Instant since);
 /// auditd's journal tells of every accepted message once, of the end of each of its recipients once, and of no gap.
