@@ -212,11 +212,13 @@ class RelayRun {
     world_.disk().set_capacity((7 + prng().below(2)) * 1_MiB);
     adversity_.defer_mail();
     clients_->start(4 + prng().below(8));
-    findings_.expect(go([&] { return ledger_.told_to_wait() > 0; }, minutes{10}), "H3: nobody is told to come again although the disk is full");
+    const bool told = go([&] { return ledger_.told_to_wait() > 0; }, minutes{10});
+    findings_.expect(told, "H3: nobody is told to come again although the disk is full");
     (void)go([] { return false; }, minutes{1});
     const std::size_t arrivals = count_arrivals(ledger_);
     world_.faults().heal();
-    findings_.expect(go([&] { return count_arrivals(ledger_) > arrivals; }, minutes{5}), "H3: mail does not go out while the disk is full");
+    const bool goes_out = go([&] { return count_arrivals(ledger_) > arrivals; }, minutes{5});
+    findings_.expect(goes_out, "H3: mail does not go out while the disk is full");
     adversity_.defer_mail();
     (void)go([] { return false; }, minutes{2});
     adversity_.count(Adversity::kRingpostdKilled);
@@ -451,7 +453,8 @@ class RelayRun {
   void judge_slowness() {
     findings_.expect(ledger_.told_to_wait() > 0, "too gentle a run: no client was told to come again");
     findings_.expect(most_sessions_ <= static_cast<std::int64_t>(kFewConnections), "more sessions than there may be");
-    findings_.expect(most_staging_ <= static_cast<std::int64_t>(kStagingBytes / kSmallestStagingBytes), "more staging buffers than there may be");
+    const auto buffers_max = static_cast<std::int64_t>(kStagingBytes / kSmallestStagingBytes);
+    findings_.expect(most_staging_ <= buffers_max, "more staging buffers than there may be");
   }
 
   void judge() {
