@@ -46,5 +46,6 @@ std::unique_ptr<Scenario> make_relay_scenario();
 std::unique_ptr<Scenario> make_slow_relay_scenario();
 std::unique_ptr<Scenario> make_clock_relay_scenario();
 std::unique_ptr<Scenario> make_audit_relay_scenario();
+std::unique_ptr<Scenario> make_full_relay_scenario();
 
 }  // namespace ringpost::sim

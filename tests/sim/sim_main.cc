@@ -152,6 +152,7 @@ int run(int count, char** words) {
   scenarios.push_back(make_slow_relay_scenario());
   scenarios.push_back(make_clock_relay_scenario());
   scenarios.push_back(make_audit_relay_scenario());
+  scenarios.push_back(make_full_relay_scenario());
   bool known = false, as_expected = true;
   for (const auto& scenario : scenarios) {
     if (!arguments->scenario.empty() && scenario->name() != arguments->scenario) continue;

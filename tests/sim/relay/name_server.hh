@@ -7,8 +7,8 @@
 namespace ringpost::sim::relay {
 
 /// Named fault points of the resolver, for Faults::strike().
-inline constexpr std::string_view kDnsMoods[] = {"dns says SERVFAIL", "dns says REFUSED", "dns is silent", "dns truncates", "dns talks rubbish",
-                                                 "dns is slow"};
+inline constexpr std::string_view kDnsMoods[] = {"dns says SERVFAIL", "dns says REFUSED",  "dns is silent",
+                                                 "dns truncates",     "dns talks rubbish", "dns is slow"};
 
 class NameServer {
  public:

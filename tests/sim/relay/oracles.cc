@@ -156,6 +156,13 @@ void judge_holds(const Ledger& ledger, const Holds& holds, Findings& findings) {
   }
 }
 
+std::size_t count_arrivals(const Ledger& ledger) {
+  std::size_t count = 0;
+  for (const Submission& submission : ledger.all())
+    for (const Recipient& recipient : submission.recipients) count += recipient.arrivals.size();
+  return count;
+}
+
 bool has_arrivals_since(const Ledger& ledger, Instant since) {
   return std::ranges::any_of(ledger.all(), [&](const Submission& submission) {
     return std::ranges::any_of(submission.recipients, [&](const Recipient& recipient) {

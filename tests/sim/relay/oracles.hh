@@ -40,6 +40,8 @@ void judge_mail(const Ledger& ledger, const Deaths& deaths, Findings& findings);
 /// What an operator read to be held did not go out before its release was asked for, whatever died; but for what lay on its way on a
 /// connection that is older than the hold.
 void judge_holds(const Ledger& ledger, const Holds& holds, Findings& findings);
+/// How often a next hop took a message for a recipient.
+std::size_t count_arrivals(const Ledger& ledger);
 /// True when the next hop took something on a connection made at `since` or later.
 bool has_arrivals_since(const Ledger& ledger, Instant since);
 /// auditd's journal tells of every accepted message once, of the end of each of its recipients once, and of no gap.

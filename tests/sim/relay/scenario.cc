@@ -1,7 +1,7 @@
 // Scenario "relay": a whole installation (two shards, keyd, auditd), clients that send it mail and a next hop that takes it.
 // Faults and deaths at every moment; then all is healed, the queue drains, everything stops in order, and once more it starts.
-// "relay-slow" (H17), "relay-clock" (H10) and "relay-audit" (H14) are the same with one hardship: everything is slow at once; the
-// wall clock is mad; auditd is away for long.
+// "relay-slow" (H17), "relay-clock" (H10), "relay-audit" (H14) and "relay-full" (H3) are the same with one hardship: everything is
+// slow at once; the wall clock is mad; auditd is away for long; the disk is full.
 #include "../scenario.hh"
 
 #include <unistd.h>
@@ -79,7 +79,7 @@ constexpr std::int64_t kBufferedEventsMax = 1500;
 constexpr std::string_view kTight = "limits.connections_max = 24\naudit.buffer_bytes_max = 4 KiB\n";
 const SocketAddress kNameServer = *SocketAddress::parse("192.0.2.53:53");
 
-enum class Hardship : std::uint8_t { everything, slowness, clock, no_auditd };
+enum class Hardship : std::uint8_t { everything, slowness, clock, no_auditd, full_disk };
 
 std::shared_ptr<const config::Settings> settings(bool two_ways, bool by_dns, Hardship hardship) {
   std::string text{kConfiguration};
@@ -133,6 +133,8 @@ class RelayRun {
       bear_clock();
     } else if (hardship_ == Hardship::no_auditd) {
       do_without_auditd();
+    } else if (hardship_ == Hardship::full_disk) {
+      do_without_space();
     } else {
       bear_everything();
     }
@@ -206,6 +208,27 @@ class RelayRun {
       findings_.expect(ringpostd_->events_pending() <= kBufferedEventsMax, "H14: more events are kept than there may be");
       start_auditd();
     }
+  }
+
+  /// A disk that holds much less than comes in while nothing goes out, for spool, keys and audit log together; then mail goes out
+  /// although the disk is full, then ringpostd dies on it.
+  void do_without_space() {
+    world_.disk().set_capacity((7 + prng().below(2)) * 1_MiB);
+    adversity_.defer_mail();
+    clients_->start(4 + prng().below(8));
+    const bool told = go([&] { return ledger_.told_to_wait() > 0; }, minutes{10});
+    findings_.expect(told, "H3: nobody is told to come again although the disk is full");
+    (void)go([] { return false; }, minutes{1});
+    const std::size_t arrivals = count_arrivals(ledger_);
+    world_.faults().heal();
+    const bool goes_out = go([&] { return count_arrivals(ledger_) > arrivals; }, minutes{5});
+    findings_.expect(goes_out, "H3: mail does not go out while the disk is full");
+    adversity_.defer_mail();
+    (void)go([] { return false; }, minutes{2});
+    adversity_.count(Adversity::kRingpostdKilled);
+    kill(ringpostd_, Death::crash);
+    world_.after(seconds{1}, [this] { start_ringpostd(); });
+    (void)go([] { return false; }, minutes{1});
   }
 
   void jump(Duration by, std::size_t kind) {
@@ -440,7 +463,8 @@ class RelayRun {
   void judge_slowness() {
     findings_.expect(ledger_.told_to_wait() > 0, "too gentle a run: no client was told to come again");
     findings_.expect(most_sessions_ <= static_cast<std::int64_t>(kFewConnections), "more sessions than there may be");
-    findings_.expect(most_staging_ <= static_cast<std::int64_t>(kStagingBytes / kSmallestStagingBytes), "more staging buffers than there may be");
+    const auto buffers_max = static_cast<std::int64_t>(kStagingBytes / kSmallestStagingBytes);
+    findings_.expect(most_staging_ <= buffers_max, "more staging buffers than there may be");
   }
 
   void judge() {
@@ -521,6 +545,7 @@ class RelayScenario final : public Scenario {
       case Hardship::slowness: return "relay-slow";
       case Hardship::clock: return "relay-clock";
       case Hardship::no_auditd: return "relay-audit";
+      case Hardship::full_disk: return "relay-full";
       case Hardship::everything: break;
     }
     return "relay";
@@ -530,6 +555,7 @@ class RelayScenario final : public Scenario {
       case Hardship::slowness: return Adversity::points_of_slowness();
       case Hardship::clock: return Adversity::points_of_clock();
       case Hardship::no_auditd: return {Adversity::kAuditdKilled, Adversity::kRingpostdKilled};
+      case Hardship::full_disk: return {Adversity::kRingpostdKilled};
       case Hardship::everything: break;
     }
     return Adversity::points();
@@ -552,6 +578,7 @@ class RelayScenario final : public Scenario {
 
 std::unique_ptr<Scenario> make_relay_scenario() { return std::make_unique<RelayScenario>(Hardship::everything); }
 std::unique_ptr<Scenario> make_slow_relay_scenario() { return std::make_unique<RelayScenario>(Hardship::slowness); }
+std::unique_ptr<Scenario> make_full_relay_scenario() { return std::make_unique<RelayScenario>(Hardship::full_disk); }
 std::unique_ptr<Scenario> make_audit_relay_scenario() { return std::make_unique<RelayScenario>(Hardship::no_auditd); }
 std::unique_ptr<Scenario> make_clock_relay_scenario() { return std::make_unique<RelayScenario>(Hardship::clock); }
 
