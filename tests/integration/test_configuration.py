@@ -343,7 +343,7 @@ def test_a_next_hop_that_dns_does_not_know_keeps_its_mail_waiting(server):
     with server:
         with Client(server.port) as client:
             client.send("a@example.org", ["b@example.net"], MESSAGE)
-        waiting = wait_until("a reason", lambda: [r for r in server.recipients() if r["reason"]], meanwhile=server.must_run)
+        waiting = wait_until("an attempt", lambda: [r for r in server.recipients() if r["attempts"]], meanwhile=server.must_run)
         assert waiting[0]["reason"] == "dns_temporary" and waiting[0]["state"] == "deferred", waiting
 
 

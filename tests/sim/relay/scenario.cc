@@ -184,6 +184,7 @@ class RelayRun {
       jump(-kTenYears, 1);
       for (std::uint64_t i = 0; i < kHoursBack; ++i) jump(-hours{1}, 2);
     }
+    if (deaths_.empty()) die_now();
   }
 
   /// Twice it dies, and nobody starts it again for long; once in between ringpostd dies as well.
