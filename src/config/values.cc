@@ -26,7 +26,7 @@ bool refuse(std::string& reason, std::string text) {
   return false;
 }
 
-std::string quoted(std::string_view text) { return "\"" + printable(text) + "\""; }
+std::string in_quotes(std::string_view text) { return "\"" + printable(text) + "\""; }
 
 /// "NUMBER" or "NUMBER UNIT": the digits at the front, the rest without the space between.
 bool split_number(std::string_view text, std::uint64_t& number, std::string_view& rest) {
@@ -44,14 +44,14 @@ bool scale(std::uint64_t& number, std::string_view unit, std::span<const Unit> u
 
 bool check_range(const Key& key, std::uint64_t number, std::string_view text, std::string& reason) {
   bool in_range = (number >= key.min && number <= key.max) || (number == 0 && key.zero);
-  if (!in_range) return refuse(reason, quoted(text) + " is outside " + range_text(key));
-  if (number % key.multiple != 0) return refuse(reason, quoted(text) + " is no multiple of " + bytes_text(key.multiple));
+  if (!in_range) return refuse(reason, in_quotes(text) + " is outside " + range_text(key));
+  if (number % key.multiple != 0) return refuse(reason, in_quotes(text) + " is no multiple of " + bytes_text(key.multiple));
   return true;
 }
 
 bool parse_host_name(std::string_view text, std::string& out, std::string& reason) {
   if (!is_host_name(text))
-    return refuse(reason, quoted(text) + " is no host name: letters, digits and hyphens, in labels with dots");
+    return refuse(reason, in_quotes(text) + " is no host name: letters, digits and hyphens, in labels with dots");
   out = text;
   return true;
 }
@@ -64,7 +64,7 @@ bool parse_path(std::string_view text, std::string& out, std::string& reason) {
     clean = !part.empty() && part != "." && part != "..";
     at = end;
   }
-  if (!clean) return refuse(reason, quoted(text) + " is no absolute path without empty, . and .. parts");
+  if (!clean) return refuse(reason, in_quotes(text) + " is no absolute path without empty, . and .. parts");
   out = text;
   return true;
 }
@@ -122,7 +122,7 @@ bool is_host_name(std::string_view text) {
 }
 
 bool parse_value(const Key&, std::string_view text, bool& out, std::string& reason) {
-  if (text != "yes" && text != "no") return refuse(reason, quoted(text) + " is neither yes nor no");
+  if (text != "yes" && text != "no") return refuse(reason, in_quotes(text) + " is neither yes nor no");
   out = text == "yes";
   return true;
 }
@@ -137,9 +137,9 @@ bool parse_value(const Key& key, std::string_view text, std::uint64_t& out, std:
   bool is_number = split_number(text, number, unit);
   if (key.type == Type::bytes) {
     if (!is_number || (!unit.empty() && !scale(number, unit, kByteUnits)))
-      return refuse(reason, quoted(text) + " is no size: write a number of bytes, or one with KiB, MiB or GiB");
+      return refuse(reason, in_quotes(text) + " is no size: write a number of bytes, or one with KiB, MiB or GiB");
   } else if (!is_number || !unit.empty()) {
-    return refuse(reason, quoted(text) + " is no whole number");
+    return refuse(reason, in_quotes(text) + " is no whole number");
   }
   if (!check_range(key, number, text, reason)) return false;
   out = number;
@@ -151,7 +151,7 @@ bool parse_value(const Key& key, std::string_view text, Duration& out, std::stri
   std::string_view unit;
   bool is_number = split_number(text, number, unit);
   if (!is_number || !(scale(number, unit, kTimeUnits) || (number == 0 && unit.empty())))
-    return refuse(reason, quoted(text) + " is no duration: write a number with ms, s, m, h or d");
+    return refuse(reason, in_quotes(text) + " is no duration: write a number with ms, s, m, h or d");
   if (!check_range(key, number, text, reason)) return false;
   out = Duration{static_cast<Duration::rep>(number)};
   return true;
@@ -162,14 +162,14 @@ bool parse_value(const Key& key, std::string_view text, std::string& out, std::s
     out.clear();
     return true;
   }
-  if (std::ranges::any_of(text, is_control)) return refuse(reason, quoted(text) + " holds a control character");
+  if (std::ranges::any_of(text, is_control)) return refuse(reason, in_quotes(text) + " holds a control character");
   return key.type == Type::path ? parse_path(text, out, reason) : parse_host_name(text, out, reason);
 }
 
 bool parse_value(const Key&, std::string_view text, SocketAddress& out, std::string& reason) {
   std::optional<SocketAddress> address = SocketAddress::parse(text);
-  if (!address) return refuse(reason, quoted(text) + " is no address: write 192.0.2.1:25 or [2001:db8::1]:25");
-  if (address->port() == 0) return refuse(reason, quoted(text) + " has port 0");
+  if (!address) return refuse(reason, in_quotes(text) + " is no address: write 192.0.2.1:25 or [2001:db8::1]:25");
+  if (address->port() == 0) return refuse(reason, in_quotes(text) + " has port 0");
   out = *address;
   return true;
 }
@@ -181,7 +181,7 @@ bool parse_value(const Key& key, std::string_view text, std::vector<SocketAddres
       const std::size_t end = std::min(text.find_first_of(kSeparators, at), text.size());
       SocketAddress address;
       if (!parse_value(key, text.substr(at, end - at), address, reason)) return false;
-      if (std::ranges::find(addresses, address) != addresses.end()) return refuse(reason, quoted(address.text()) + " stands there twice");
+      if (std::ranges::find(addresses, address) != addresses.end()) return refuse(reason, in_quotes(address.text()) + " stands there twice");
       addresses.push_back(address);
       at = text.find_first_not_of(kSeparators, end);
     }
@@ -200,8 +200,8 @@ bool parse_value(const Key&, std::string_view text, std::vector<Network>& out, s
       std::optional<Network> network = Network::parse(word);
       if (!network)
         return refuse(reason,
-                      quoted(word) + " is no network: write 192.0.2.0/24 or 2001:db8::/32, with no bit set behind the prefix");
-      if (std::ranges::find(networks, *network) != networks.end()) return refuse(reason, quoted(word) + " stands there twice");
+                      in_quotes(word) + " is no network: write 192.0.2.0/24 or 2001:db8::/32, with no bit set behind the prefix");
+      if (std::ranges::find(networks, *network) != networks.end()) return refuse(reason, in_quotes(word) + " stands there twice");
       networks.push_back(*network);
       at = text.find_first_not_of(kSeparators, end);
     }
@@ -218,9 +218,9 @@ bool parse_value(const Key&, std::string_view text, std::vector<std::string>& ou
       const std::size_t end = std::min(text.find_first_of(kSeparators, at), text.size());
       const std::string_view word = text.substr(at, end - at);
       if (!is_host_name(word.starts_with("*.") ? word.substr(2) : word))
-        return refuse(reason, quoted(word) + " is no domain: write example.org, or *.example.org for all below it; A-labels (xn--) only");
+        return refuse(reason, in_quotes(word) + " is no domain: write example.org, or *.example.org for all below it; A-labels (xn--) only");
       std::string domain{LowerDomain{word}.text()};
-      if (std::ranges::find(domains, domain) != domains.end()) return refuse(reason, quoted(word) + " stands there twice");
+      if (std::ranges::find(domains, domain) != domains.end()) return refuse(reason, in_quotes(word) + " stands there twice");
       domains.push_back(std::move(domain));
       at = text.find_first_not_of(kSeparators, end);
     }
@@ -238,7 +238,7 @@ bool parse_value(const Key&, std::string_view text, RecipientRule::Value& out, s
     return true;
   }
   std::string path;
-  if (!text.starts_with(kFile)) return refuse(reason, quoted(text) + " is neither any nor file:PATH");
+  if (!text.starts_with(kFile)) return refuse(reason, in_quotes(text) + " is neither any nor file:PATH");
   if (!parse_path(text.substr(kFile.size()), path, reason)) return false;
   out = {RecipientRule::Kind::file, std::move(path)};
   return true;
@@ -263,7 +263,7 @@ bool parse_value(const Key&, std::string_view text, Route& out, std::string& rea
     route.kind = Route::Kind::lmtp;
     route.address = *SocketAddress::from_path(route.host);
   } else {
-    return refuse(reason, quoted(text) + " is no route: write smtp://HOST:PORT, lmtp://HOST:PORT, lmtp:/PATH, mx, hold or reject TEXT");
+    return refuse(reason, in_quotes(text) + " is no route: write smtp://HOST:PORT, lmtp://HOST:PORT, lmtp:/PATH, mx, hold or reject TEXT");
   }
   out = std::move(route);
   return true;
@@ -278,7 +278,7 @@ bool parse_value(const Key& key, std::string_view text, Rate& out, std::string& 
   std::string_view unit;
   const bool is_number = split_number(text, number, unit);
   const auto per = std::ranges::find(kRateUnits, unit, &Unit::name);
-  if (!is_number || per == std::end(kRateUnits)) return refuse(reason, quoted(text) + " is no rate: write 10/s, 600/m, 5000/h or none");
+  if (!is_number || per == std::end(kRateUnits)) return refuse(reason, in_quotes(text) + " is no rate: write 10/s, 600/m, 5000/h or none");
   if (!check_range(key, number, text, reason)) return false;
   out = {number, Duration{static_cast<Duration::rep>(per->factor)}};
   return true;
@@ -287,7 +287,7 @@ bool parse_value(const Key& key, std::string_view text, Rate& out, std::string& 
 int parse_word(std::string_view text, std::span<const std::string_view> words, std::string& reason) {
   auto found = std::ranges::find(words, text);
   if (found != words.end()) return static_cast<int>(found - words.begin());
-  reason = quoted(text) + " is none of: ";
+  reason = in_quotes(text) + " is none of: ";
   for (std::string_view word : words) reason.append(word).append(word == words.back() ? "" : ", ");
   return -1;
 }
