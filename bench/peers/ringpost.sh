@@ -18,6 +18,7 @@ listener.bench.role = relay
 relay.clients = 127.0.0.0/8
 route.default = $route
 spool.directory = $MTA_RUN/spool
+spool.low_space_percent = 0
 keys.directory = $MTA_RUN/keys
 keys.allow_same_filesystem = yes
 audit.directory = $MTA_RUN/audit

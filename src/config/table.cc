@@ -365,7 +365,7 @@ constexpr Key kTable[] = {
          .min = 0,
          .max = 50,
          .unit = "%",
-         .help = "Below this much free space on the spool's filesystem new mail gets 452; accepted mail goes on."}),
+         .help = "New mail gets 452 while a partition could write less than this part of its share of the spool's filesystem; what segments nobody needs any more can take counts as free. Accepted mail goes on."}),
 
     key<FIELD(keys.directory)>(
         {.name = "keys.directory",

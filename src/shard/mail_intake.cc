@@ -228,7 +228,8 @@ Result<> MailIntake::admit(std::uint64_t size) {
   const Duration age_max = defers ? std::min<Duration>(audit.buffer_age_max, kAuditPatience) : audit.buffer_age_max;
   if ((defers && !parts_.outbox.is_connected()) || !parts_.outbox.within({audit.buffer_bytes_max, age_max}))
     return std::unexpected(Error{Errc::unavailable});
-  auto admitted = parts_.partition.log().admit(size + kOverheadBytes);
+  const std::uint64_t kept = parts_.disk_share_bytes / 100 * settings_->spool.low_space_percent;
+  auto admitted = parts_.partition.log().admit(size + kOverheadBytes, kept);
   if (admitted && parts_.partition.is_full()) admitted = std::unexpected(Error{Errc::no_space});
   parts_.metrics.low_space.set(admitted ? 0 : 1);
   return admitted;

@@ -43,6 +43,7 @@ struct IntakeParts {
   metrics::ShardMetrics& metrics;
   StoreId store;
   const Key256& hash_key;  ///< for keyed hashes of addresses
+  std::uint64_t disk_share_bytes;  ///< this partition's part of the spool's filesystem; 0: its size is not known
 };
 
 class MailIntake final : public receive::Intake {

@@ -51,6 +51,11 @@ struct Shard::World final : outbox::Listener, control::Handover, MeshBox::Handle
     ring.random(id.bytes);
     return id;
   }
+  /// Space that partitions can use again counts as free: what each has to keep free is a share of the disk.
+  std::uint64_t disk_share() {
+    const auto disk = ring.disk_info(settings->spool.directory);
+    return disk ? disk->bytes_total / options.spool.partitions.size() : 0;
+  }
   const PartitionId& own_partition() const { return options.spool.partitions[options.index]; }
 
   runtime::Task<std::expected<void, std::string>> open();
@@ -127,7 +132,7 @@ runtime::Task<std::expected<void, std::string>> Shard::World::open() {
   permits.set_deliverer(*deliverer);
   source->set_reporter(*reporter);
   intake = std::make_unique<MailIntake>(IntakeParts{ring, *partitions.front(), keys, queue, *trail, outbox, staging, *deliverer, metrics,
-                                                    options.spool.store, hash_key},
+                                                    options.spool.store, hash_key, disk_share()},
                                         settings);
   server = std::make_unique<receive::Server>(receive::Surroundings{ring, *intake, shared.connections, metrics, shared.log}, settings);
   view = std::make_unique<QueueView>(source_parts, *source, *deliverer, options.spool.store, settings);

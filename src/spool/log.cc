@@ -87,12 +87,12 @@ Task<void> Log::stop() {
 
 std::size_t Log::record_bytes_max() const { return options_.buffers[0].size() - crypto::GroupHeader::kBytes; }
 
-Result<> Log::admit(std::uint64_t bytes) const {
+Result<> Log::admit(std::uint64_t bytes, std::uint64_t keep_writable) const {
   if (!options_.append) return failure(Errc::no_space);
   if (segments_->low() && segments_->spares() <= 1) return failure(Errc::no_space);
   const std::uint64_t here = active_ ? active_->bytes - active_end_ : 0;
   // Two segments are kept back: one for outcomes and audit events, one to clean into.
-  const std::uint64_t kept = 2 * options_.segment_bytes;
+  const std::uint64_t kept = std::max(2 * options_.segment_bytes, keep_writable);
   if (here + segments_->writable_bytes() < kept + bytes) return failure(Errc::no_space);
   return {};
 }

@@ -208,6 +208,11 @@ Fd Segments::close(Segment& segment, bool failed) {
   return std::exchange(segment.fd, Fd{});
 }
 
+/// There is room for one more segment beside `reserve` bytes.
+bool Segments::is_room_beside(std::uint64_t reserve) const {
+  return options_.append && disk_free_ >= reserve + options_.segment_bytes;
+}
+
 std::uint64_t Segments::growable_segments() const {
   const std::uint64_t free = disk_free_ > options_.disk_reserve_bytes ? disk_free_ - options_.disk_reserve_bytes : 0;
   return options_.append ? free / options_.segment_bytes : 0;
@@ -236,7 +241,7 @@ void Segments::refresh_disk() {
 Task<Result<>> Segments::start() {
   co_await remove_useless();
   Result<> ready = co_await prepare();
-  low_ = !ready;
+  low_ = !ready || took_reserve_;
   co_return ready;
 }
 
@@ -255,7 +260,7 @@ Task<void> Segments::keep_spares() {
       continue;
     }
     Result<> ready = co_await prepare();
-    low_ = !ready;
+    low_ = !ready || took_reserve_;
     changed_.notify_all();
     if (!ready && !stopping_) co_await work_.wait(ring_.now() + kSpaceRetry);
   }
@@ -269,6 +274,7 @@ Task<Result<>> Segments::prepare() {
     if (!synced) co_return synced;
     names_synced_ = true;
   }
+  took_reserve_ = false;
   Segment* oldest = nullptr;
   for (const auto& segment : all_)
     if (is_dead(*segment) && !segment->tainted && (!oldest || segment->generation < oldest->generation)) oldest = segment.get();
@@ -311,7 +317,9 @@ Task<Result<>> Segments::recycle(Segment& segment) {
 
 Task<Result<>> Segments::create() {
   refresh_disk();
-  if (growable_segments() == 0) co_return failure(Errc::no_space);
+  // Nothing is left for outcomes and to clean into, and each start takes a segment: then, and only for that, out of the reserve.
+  took_reserve_ = !is_room_beside(options_.disk_reserve_bytes);
+  if (took_reserve_ && (!spares_.empty() || !is_room_beside(0))) co_return failure(Errc::no_space);
   Segment& segment = add(highest_number_ + 1, options_.segment_bytes);
   segment.in_work = true;
   const std::string name = path(segment.number);

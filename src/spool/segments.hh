@@ -138,6 +138,7 @@ class Segments {
   std::uint64_t live_segments() const { return live_segments_; }
 
  private:
+  bool is_room_beside(std::uint64_t reserve) const;
   runtime::Task<Result<>> prepare();
   runtime::Task<Result<>> create();
   runtime::Task<Result<>> fill(Fd fd, std::uint64_t bytes);
@@ -165,7 +166,7 @@ class Segments {
   runtime::Signal work_;
   std::uint64_t live_bytes_ = 0, live_segments_ = 0;
   bool some_unreadable_ = false, all_known_ = false;
-  bool names_synced_ = false, low_ = false, stopping_ = false, stale_ = false;
+  bool names_synced_ = false, low_ = false, took_reserve_ = false, stopping_ = false, stale_ = false;
 };
 
 }  // namespace ringpost::spool

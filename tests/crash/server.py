@@ -83,6 +83,7 @@ retry.first = 200 ms
 retry.max = 1 s
 spool.directory = {home}/spool
 spool.segment_bytes = 4 MiB
+spool.low_space_percent = 0
 keys.directory = {home}/keys
 keys.allow_same_filesystem = yes
 audit.directory = {home}/audit

@@ -93,6 +93,7 @@ class Server:
             "spool.directory": self.spool,
             "spool.segment_bytes": "4 MiB",
             "spool.reserve_bytes": "1 MiB",
+            "spool.low_space_percent": "0",
             "keys.directory": self.keys,
             "keys.allow_same_filesystem": "yes",
             "audit.directory": self.audit,

@@ -60,6 +60,30 @@ def send(server, recipient, content):
     wait_until("space for a message", once, meanwhile=server.must_run)
 
 
+def test_H3_mail_is_refused_before_the_disk_is_full_and_taken_again_when_there_is_room(home, small_disk):
+    settings = {"shards": "1", "route.default": "hold", "spool.reserve_bytes": "1 MiB", "spool.low_space_percent": "50"}
+    with Server(home, settings=settings) as server:
+        def offer():
+            with Client(server.port) as client:
+                reply = client.ask("MAIL FROM:<anna@example.org>")
+                if not reply.startswith("250"):
+                    return reply
+                assert client.ask("RCPT TO:<bert@example.net>").startswith("250")
+                return client.data(FILLER)
+        taken, reply = 0, offer()
+        while reply.startswith("250"):
+            taken, reply = taken + 1, offer()
+        assert reply.startswith("452 4.3.1"), reply
+        mib = taken * len(FILLER) >> 20
+        assert 0.3 * DISK_MIB < mib < 0.6 * DISK_MIB, f"{mib} MiB were taken"
+        server.ctl("set", "spool.low_space_percent=10")
+        assert offer().startswith("250")
+        server.ctl("set", "spool.low_space_percent=50")
+        assert offer().startswith("452")
+        assert server.ctl("queue", "delete", "--all") == f"{taken + 1:,} messages deleted\n"
+        wait_until("room", lambda: offer().startswith("250"), meanwhile=server.must_run)
+
+
 def test_H3_segments_with_little_left_in_them_are_emptied(home, small_disk):
     kept = {}
     with Stubborn() as stubborn:

@@ -141,7 +141,7 @@ struct LogOptions {
   bool append = true;                         ///< false: read only; start() does not create, recycle or write anything
   bool direct = true;                         ///< O_DIRECT, required of the filesystem
   std::uint64_t segment_bytes = 64_MiB;       ///< of new segments: a multiple of 4096, more than a group; see segment_bytes_for
-  std::uint64_t disk_reserve_bytes = 64_MiB;  ///< never taken from the filesystem's free space
+  std::uint64_t disk_reserve_bytes = 64_MiB;  ///< of the filesystem's free space: for outcomes and cleaning when nothing else is left
   std::uint32_t spares = 2;                   ///< segments kept ready
   /// Two buffers of Ring::make_io_buffer, of one size: a multiple of 4096, 64 KiB to kGroupBytesMax. Not for read only.
   MutableBytes buffers[2];
@@ -213,8 +213,8 @@ class Log {
   runtime::Task<void> stop();
 
   // ---- appending
-  /// May a message of `bytes` come in? Errors: no_space.
-  Result<> admit(std::uint64_t bytes) const;
+  /// May a message of `bytes` come in? `keep_writable`: so much is to be left for later. Errors: no_space.
+  Result<> admit(std::uint64_t bytes, std::uint64_t keep_writable = 0) const;
   /// The largest sum of records that one reserve() can get.
   std::size_t record_bytes_max() const;
   /// Waits for room in a group. `bytes`: sum of bytes_of...() of what will be added, each a multiple of 8.

@@ -138,6 +138,37 @@ TEST(Space, mail_without_end_on_a_full_disk_is_refused_not_lost) {
   for (const MessageId& id : accepted) ASSERT_TRUE(outcome_of(machine, machine.deliver(id, 1))) << "no room for an outcome";
 }
 
+TEST(Space, H3_starts_on_a_full_disk_use_the_reserve_so_that_outcomes_go_on) {
+  Machine machine({.segment_bytes = 256_KiB, .group_bytes = 64_KiB, .disk_reserve_bytes = 1_MiB});
+  machine.world.disk().set_capacity(3_MiB);
+  ASSERT_TRUE(machine.open());
+  std::uint64_t accepted = 0;
+  while (accepted < 1000 && machine.log->admit(10'000)) {
+    if (!outcome_of(machine, machine.accept(make_mail(accepted + 1, 10'000)))) break;
+    ++accepted;
+  }
+  EXPECT_GT(accepted, 50u);
+  // Each start begins a segment, and on this disk there is none to use again.
+  std::uint64_t delivered = 0;
+  for (int start = 0; start < 5; ++start) {
+    machine.crash(sim::Death::power_loss);
+    EXPECT_FALSE(machine.log->admit(10'000)) << "the reserve is not for new mail";
+    ASSERT_TRUE(outcome_of(machine, machine.deliver(make_id<MessageId>(++delivered), 1))) << "no room for an outcome after start " << start;
+  }
+  while (delivered < accepted) ASSERT_TRUE(outcome_of(machine, machine.deliver(make_id<MessageId>(++delivered), 1))) << delivered;
+  machine.settle();
+  EXPECT_TRUE(machine.log->admit(10'000)) << "and with what is dead now the disk is not full any more";
+}
+
+TEST(Space, mail_may_be_refused_while_much_is_left) {
+  Machine machine(kSmall);
+  machine.world.disk().set_capacity(16_MiB);
+  ASSERT_TRUE(machine.open());
+  EXPECT_TRUE(machine.log->admit(10'000, 8_MiB));
+  EXPECT_FALSE(machine.log->admit(10'000, 17_MiB));
+  EXPECT_EQ(machine.log->admit(10'000, 17_MiB).error().code, Errc::no_space);
+}
+
 TEST(Space, copying_forward_empties_a_generation) {
   Machine machine(kSmall);
   NonceOracle oracle;

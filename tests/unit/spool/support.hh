@@ -139,6 +139,7 @@ struct MachineOptions {
   std::uint64_t seed = 1;
   std::uint64_t segment_bytes = 512_KiB;
   std::size_t group_bytes = 128_KiB;
+  std::uint64_t disk_reserve_bytes = 0;
 };
 
 /// A world, a disk with one partition, and at times a running log.
@@ -169,7 +170,7 @@ class Machine {
     log.partition = partition;
     log.incarnation = incarnation();
     log.segment_bytes = options_.segment_bytes;
-    log.disk_reserve_bytes = 0;
+    log.disk_reserve_bytes = options_.disk_reserve_bytes;
     log.buffers[0] = buffers_[0];
     log.buffers[1] = buffers_[1];
     log.start = start;
