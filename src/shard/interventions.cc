@@ -204,8 +204,9 @@ runtime::Task<Effected> Interventions::redirect(Case& matter, std::vector<std::u
   if (!made) co_return Effected{effect_of(made.error())};
 
   const spool::Envelope& envelope = matter.reader->envelope();
+  const std::string_view domain = policy::domain_of(matter.order.address);
   const OwnTerms terms{.arrived = message.arrived,
-                       .destination = destination_hash(parts_.hash_key, policy::domain_of(matter.order.address)),
+                       .destination = domain.empty() ? queue::Destination{} : destination_hash(parts_.hash_key, domain),
                        .smtputf8 = envelope.smtputf8,
                        .declared_eight_bit = envelope.declared_eight_bit,
                        .eight_bit = envelope.eight_bit,

@@ -183,6 +183,11 @@ runtime::Task<std::string> QueueView::describe(MessageId id, const control::Queu
 }
 
 runtime::Task<control::Effected> QueueView::carry_out(MessageId id, const control::Order& order) {
+  // Of a long queue most messages are for others: those are looked at where they are, and stay there.
+  if (order.filter.names_addresses()) {
+    const Found found = co_await find(id);
+    if (!found.message || (found.addresses && select(order.filter, seen(found)).empty())) co_return control::Effected{};
+  }
   const control::Effected effected = co_await interventions_.carry_out(id, order, route_holds());
   co_return effected;
 }
