@@ -484,6 +484,27 @@ def test_another_number_of_shards_adopts_all_mail(home):
         check_arrived(sink, range(numbers))
 
 
+@pytest.mark.parametrize("stops", [True, False], ids=["stopped", "killed"])
+@pytest.mark.parametrize("shards", [1, 2, 8])
+def test_the_spool_of_four_shards_is_delivered_by_any_number(home, shards, stops):
+    count = 200
+    with BenchSink() as sink, Server(home, settings={"shards": "4"}) as server:
+        for number in range(count):  # a connection each, so that every shard has some
+            send(server, [number])
+        if stops:
+            server.stop()
+        else:
+            server.kill()
+            server.end()
+        server.settings.update({"shards": str(shards), "route.default": sink.route})
+        server.write_config()
+        server.start()
+        assert server.status()["partitions"] == max(shards, 4)
+        server.wait_delivered()
+        check_arrived(sink, range(count))
+        assert server.status()["queued"] == 0
+
+
 @as_root
 def test_root_is_given_up_by_all(home):
     with Server(home) as server:
