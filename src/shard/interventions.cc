@@ -30,12 +30,6 @@ struct Interventions::Case {
 
 namespace {
 
-bool is_set_aside(const queue::Message& message) {
-  return message.held && std::ranges::any_of(message.recipients, [](const queue::Recipient& recipient) {
-           return recipient.reason == event::Reason::damaged || recipient.reason == event::Reason::poison;
-         });
-}
-
 Effect effect_of(const Error& error) { return error.code == Errc::corrupt ? Effect::unreadable : Effect::not_now; }
 
 }  // namespace
@@ -61,7 +55,8 @@ runtime::Task<Effected> Interventions::carry_out(MessageId id, const control::Or
   Case matter{.message = *message, .order = order, .route_holds = route_holds, .due = message->due};
   const Effected effected = co_await decide(matter);
   matter.reader.reset();
-  source_.give_back(*message, matter.due);
+  source_.put_back(*message, matter.due, event::Reason::none);
+  deliverer_.kick();
   co_return effected;
 }
 
@@ -95,8 +90,7 @@ runtime::Task<Result<>> Interventions::open(Case& matter) {
   if (!reader) co_return std::unexpected(reader.error());
   if ((*reader)->envelope().recipients.size() != matter.message.recipients.size()) co_return std::unexpected(Error{Errc::corrupt});
   matter.reader = std::move(*reader);
-  matter.addresses.sender = matter.reader->envelope().reverse_path;
-  for (const auto& recipient : matter.reader->envelope().recipients) matter.addresses.recipients.emplace_back(recipient.address);
+  matter.addresses = addresses_in(matter.reader->envelope());
   co_return Result<>{};
 }
 
@@ -121,7 +115,7 @@ runtime::Task<Effected> Interventions::release(Case& matter) {
   queue::Message& message = matter.message;
   if (!message.held) co_return Effected{};
   std::vector<std::uint32_t> changed;
-  if (is_set_aside(message)) {
+  if (std::ranges::any_of(message.recipients, &queue::Recipient::is_set_aside)) {
     for (std::size_t i = 0; i < message.recipients.size(); ++i) {
       if (message.recipients[i].state != queue::State::waiting) continue;
       message.recipients[i].reason = event::Reason::none;
@@ -204,9 +198,8 @@ runtime::Task<Effected> Interventions::redirect(Case& matter, std::vector<std::u
   if (!made) co_return Effected{effect_of(made.error())};
 
   const spool::Envelope& envelope = matter.reader->envelope();
-  const std::string_view domain = policy::domain_of(matter.order.address);
   const OwnTerms terms{.arrived = message.arrived,
-                       .destination = domain.empty() ? queue::Destination{} : destination_hash(parts_.hash_key, domain),
+                       .destination = destination_hash(parts_.hash_key, policy::domain_of(matter.order.address)),
                        .smtputf8 = envelope.smtputf8,
                        .declared_eight_bit = envelope.declared_eight_bit,
                        .eight_bit = envelope.eight_bit,
@@ -235,12 +228,7 @@ runtime::Task<Effected> Interventions::redirect(Case& matter, std::vector<std::u
   }
   partition.backlog().changed(message);
   spool::OutcomeDraft outcome{.message = message.id};
-  outcome.outcome = {.message_generation = message.place.generation,
-                     .revision = ++message.revision,
-                     .held = message.held,
-                     .due = message.due_wall,
-                     .waited = waited_of(message, message.due),
-                     .recipients = closed};
+  outcome.outcome = outcome_of(message, ++message.revision, closed);
   ++message.outcomes_in_flight;
   const Result<> kept = co_await successor.commit(&terms, outcome, events);
   --message.outcomes_in_flight;

@@ -17,8 +17,9 @@ inline std::optional<event::AddressHash> address_hash(const Key256& key, std::st
   return event::AddressHash{crypto::keyed_hash(key.view(), address)};
 }
 
-/// Of the domain of a message's recipients, in any case.
+/// Of the domain of a message's recipients, in any case; zero for none: then it is opened to be routed.
 inline queue::Destination destination_hash(const Key256& key, std::string_view domain) {
+  if (domain.empty()) return {};
   return crypto::keyed_hash(key.view(), config::LowerDomain{domain}.text());
 }
 

@@ -294,13 +294,6 @@ runtime::Task<void> MailSource::all_recorded(const queue::Message& message) {
   while (message.outcomes_in_flight > 0) (void)co_await recorded_.wait();
 }
 
-void MailSource::give_back(queue::Message& message, Instant due) {
-  message.due_wall = parts_.ring.wall_now() + std::max(due - parts_.ring.now(), Duration{});
-  parts_.queue.schedule(message, due);
-  deliverer_->kick();
-  finish(message);
-}
-
 runtime::Task<void> MailSource::write_behind(std::unique_ptr<Change> change) { (void)co_await write(std::move(change)); }
 
 // Until it is durable: a delivery that was answered is never forgotten while this process lives. Outcomes of one message become
@@ -318,7 +311,7 @@ runtime::Task<bool> MailSource::write(std::unique_ptr<Change> change) {
                    .waited = change->waited,
                    .host = change->host,
                    .recipients = change->recipients};
-  draft.detail_key = change->texts.empty() ? nullptr : &change->detail_key;
+  draft.detail_key = &change->detail_key;
   // Events are numbered in the shard's own log; an adopted partition keeps outcomes only.
   bool own = message.partition == 0;
   for (;;) {

@@ -62,8 +62,6 @@ class MailSource final : public deliver::MailSource {
   runtime::Task<bool> note(queue::Message& message, const std::vector<std::uint32_t>& changed, EventBatch events);
   /// Waits until every outcome of `message` so far is durable.
   runtime::Task<void> all_recorded(const queue::Message& message);
-  /// (*) Ends that; it may be gone when this returns.
-  void give_back(queue::Message& message, Instant due);
   /// Waits until everything recorded is durable.
   runtime::Task<void> stop();
 

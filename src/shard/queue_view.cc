@@ -111,14 +111,14 @@ runtime::Task<std::string> QueueView::summarize(const control::QueueFilter& filt
       else summary.add(seen);
     });
     for (const MessageId& id : ids) {
-      const Found found = co_await find(id);
+      const Found found = co_await find(id, filter);
       if (found.message) summary.add(seen(found));
     }
     if (!page.next) break;
     after = *page.next;
   }
   for (QueueSummary::Domain* domain : summary.largest()) {
-    const Found found = co_await find(domain->sample);
+    const Found found = co_await find(domain->sample, filter);
     if (found.addresses) domain->name = config::LowerDomain{policy::domain_of(found.addresses->recipients.front())}.text();
   }
   co_return summary.json();
@@ -143,12 +143,10 @@ runtime::Task<std::optional<Addresses>> QueueView::addresses_of(const queue::Mes
   const std::size_t recipients = message.recipients.size();
   auto reader = co_await source_.read(message);
   if (!reader || (*reader)->envelope().recipients.size() != recipients) co_return std::nullopt;
-  Addresses addresses{.sender = std::string{(*reader)->envelope().reverse_path}, .recipients = {}};
-  for (const auto& recipient : (*reader)->envelope().recipients) addresses.recipients.emplace_back(recipient.address);
-  co_return addresses;
+  co_return addresses_in((*reader)->envelope());
 }
 
-runtime::Task<QueueView::Found> QueueView::find(MessageId id) {
+runtime::Task<QueueView::Found> QueueView::find(MessageId id, const control::QueueFilter& filter) {
   Found found;
   found.message = parts_.queue.find(id);
   if (!found.message) {
@@ -162,7 +160,7 @@ runtime::Task<QueueView::Found> QueueView::find(MessageId id) {
     found.stored = co_await look_up(id);
     found.message = found.stored.get();
   }
-  if (found.message) found.site = deliverer_.view_for(*found.message);
+  if (found.message && filter.destination) found.site = deliverer_.view_for(*found.message);
   co_return found;
 }
 
@@ -175,7 +173,7 @@ Seen QueueView::seen(const Found& found) const {
 }
 
 runtime::Task<std::string> QueueView::describe(MessageId id, const control::QueueFilter& filter) {
-  const Found found = co_await find(id);
+  const Found found = co_await find(id, filter);
   if (!found.message) co_return std::string{};
   const Seen here = seen(found);
   if (select(filter, here).empty() || (filter.names_addresses() && !here.addresses)) co_return std::string{};
@@ -185,7 +183,7 @@ runtime::Task<std::string> QueueView::describe(MessageId id, const control::Queu
 runtime::Task<control::Effected> QueueView::carry_out(MessageId id, const control::Order& order) {
   // Of a long queue most messages are for others: those are looked at where they are, and stay there.
   if (order.filter.names_addresses()) {
-    const Found found = co_await find(id);
+    const Found found = co_await find(id, order.filter);
     if (!found.message || (found.addresses && select(order.filter, seen(found)).empty())) co_return control::Effected{};
   }
   const control::Effected effected = co_await interventions_.carry_out(id, order, route_holds());

@@ -37,9 +37,9 @@ class QueueView final : public control::QueueView {
     const queue::Message* message = nullptr;  ///< null: it is gone
     std::unique_ptr<queue::Message> stored;   ///< when it is not in memory
     std::optional<Addresses> addresses;
-    std::optional<deliver::SiteView> site;
+    std::optional<deliver::SiteView> site;    ///< looked for when the filter asks for it
   };
-  runtime::Task<Found> find(MessageId id);
+  runtime::Task<Found> find(MessageId id, const control::QueueFilter& filter);
   runtime::Task<std::optional<Addresses>> addresses_of(const queue::Message& message);
   runtime::Task<std::unique_ptr<queue::Message>> look_up(MessageId id);
   runtime::Task<control::Page> visit(MessageId after, const control::QueueFilter& filter, std::function<void(const Seen&)> take);

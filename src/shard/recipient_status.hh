@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <span>
 
 #include "ringpost/queue/message.hh"
 #include "ringpost/spool/records.hh"
@@ -20,6 +21,17 @@ inline queue::Recipient recipient_of(const spool::RecipientStatus& status) {
 inline spool::Waited waited_of(const queue::Message& message, Instant due) {
   const auto age = std::chrono::duration_cast<std::chrono::seconds>(due - message.born).count();
   return {static_cast<std::uint32_t>(std::clamp<std::int64_t>(age, 0, UINT32_MAX)), message.warned};
+}
+
+/// What is known of `message` now, and what of `recipients` changed; nobody's words, and no host.
+inline spool::Outcome outcome_of(const queue::Message& message, std::uint32_t revision, std::span<const spool::Outcome::Recipient> recipients) {
+  return {.message_generation = message.place.generation,
+          .revision = revision,
+          .held = message.held,
+          .due = message.due_wall,
+          .waited = waited_of(message, message.due),
+          .host = {},
+          .recipients = recipients};
 }
 
 }  // namespace ringpost::shard

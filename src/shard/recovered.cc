@@ -16,19 +16,19 @@ constexpr Duration kIndexPause = std::chrono::seconds(1);
 void Recovered::on_message(const spool::RecoveredMessage& message) {
   const spool::Scheduling& scheduling = message.scheduling;
   take({.is_outcome = false,
-              .entry = {.id = message.id,
-                        .place = message.place,
-                        .revision = scheduling.revision,
-                        .size = scheduling.size,
-                        .arrived = scheduling.arrived,
-                        .due = scheduling.due,
-                        .held = scheduling.held,
-                        .waited = scheduling.waited,
-                        .mail_class = scheduling.mail_class,
-                        .destination = scheduling.destination,
-                        .chunks = spool::extents_of(scheduling.chunks),
-                        .recipients = {scheduling.recipients.begin(), scheduling.recipients.end()}},
-              .changes = {}});
+        .entry = {.id = message.id,
+                  .place = message.place,
+                  .revision = scheduling.revision,
+                  .size = scheduling.size,
+                  .arrived = scheduling.arrived,
+                  .due = scheduling.due,
+                  .held = scheduling.held,
+                  .waited = scheduling.waited,
+                  .mail_class = scheduling.mail_class,
+                  .destination = scheduling.destination,
+                  .chunks = spool::extents_of(scheduling.chunks),
+                  .recipients = {scheduling.recipients.begin(), scheduling.recipients.end()}},
+        .changes = {}});
 }
 
 void Recovered::on_outcome(const spool::RecoveredOutcome& recovered) {

@@ -149,9 +149,8 @@ runtime::Task<Result<>> Reporter::keep(queue::Message& message, const Content& c
     if (begun) begun = co_await report.write(as_bytes(content.made.content));
     if (!begun) co_return begun;
   }
-  const std::string_view domain = policy::domain_of(content.sender);
   const OwnTerms terms{.arrived = parts_.ring.wall_now(),
-                       .destination = domain.empty() ? queue::Destination{} : destination_hash(parts_.hash_key, domain),
+                       .destination = destination_hash(parts_.hash_key, policy::domain_of(content.sender)),
                        .smtputf8 = content.made.smtputf8,
                        .eight_bit = content.made.eight_bit,
                        .recipient = content.sender};
@@ -163,12 +162,7 @@ runtime::Task<Result<>> Reporter::keep(queue::Message& message, const Content& c
     closed.push_back({.index = static_cast<std::uint32_t>(i), .status = status_of(after)});
   }
   spool::OutcomeDraft outcome{.message = message.id};
-  outcome.outcome = {.message_generation = message.place.generation,
-                     .revision = revision,
-                     .held = message.held,
-                     .due = message.due_wall,
-                     .waited = waited_of(message, message.due),
-                     .recipients = closed};
+  outcome.outcome = outcome_of(message, revision, closed);
   outcome.outcome.waited.warned = message.warned || content.warns;
 
   EventBatch events;

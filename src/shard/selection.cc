@@ -6,11 +6,6 @@ namespace ringpost::shard {
 
 namespace {
 
-/// Somebody wants no attempt, or none is possible.
-bool is_set_aside(const queue::Recipient& recipient) {
-  return recipient.reason == event::Reason::damaged || recipient.reason == event::Reason::poison;
-}
-
 bool waits_for_route(const Seen& seen, const queue::Recipient& recipient) {
   return !seen.in_delivery() && (seen.route_holds || recipient.reason == event::Reason::route_holds);
 }
@@ -48,6 +43,12 @@ bool recipient_fits(const control::QueueFilter& filter, const Seen& seen, std::s
 
 }  // namespace
 
+Addresses addresses_in(const spool::Envelope& envelope) {
+  Addresses addresses{.sender = std::string{envelope.reverse_path}, .recipients = {}};
+  for (const spool::Envelope::Recipient& recipient : envelope.recipients) addresses.recipients.emplace_back(recipient.address);
+  return addresses;
+}
+
 std::string_view state_of(const Seen& seen, std::size_t index) {
   const queue::Recipient& recipient = seen.message.recipients[index];
   switch (recipient.state) {
@@ -66,7 +67,7 @@ std::string_view reason_of(const Seen& seen, std::size_t index) {
   const queue::Recipient& recipient = seen.message.recipients[index];
   if (recipient.state == queue::State::delivered || recipient.reply.code / 100 == 2) return {};
   if (recipient.state != queue::State::waiting) return event::name_of(recipient.reason);
-  if (seen.message.held) return is_set_aside(recipient) ? event::name_of(recipient.reason) : "operator_holds";
+  if (seen.message.held) return recipient.is_set_aside() ? event::name_of(recipient.reason) : "operator_holds";
   if (waits_for_route(seen, recipient)) return event::name_of(event::Reason::route_holds);
   if (recipient.reason != event::Reason::none) return event::name_of(recipient.reason);
   return seen.in_delivery() ? "in_delivery" : "not_tried_yet";

@@ -8,6 +8,7 @@
 #include "ringpost/control/filter.hh"
 #include "ringpost/deliver/view.hh"
 #include "ringpost/queue/message.hh"
+#include "ringpost/spool/records.hh"
 
 namespace ringpost::shard {
 
@@ -16,6 +17,9 @@ struct Addresses {
   std::string sender;
   std::vector<std::string> recipients;
 };
+
+/// Those of an opened message.
+Addresses addresses_in(const spool::Envelope& envelope);
 
 /// What there is to look at. Lifetime: for the call.
 struct Seen {

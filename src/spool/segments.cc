@@ -208,13 +208,8 @@ Fd Segments::close(Segment& segment, bool failed) {
   return std::exchange(segment.fd, Fd{});
 }
 
-/// There is room for one more segment beside `reserve` bytes.
-bool Segments::is_room_beside(std::uint64_t reserve) const {
-  return options_.append && disk_free_ >= reserve + options_.segment_bytes;
-}
-
-std::uint64_t Segments::growable_segments() const {
-  const std::uint64_t free = disk_free_ > options_.disk_reserve_bytes ? disk_free_ - options_.disk_reserve_bytes : 0;
+std::uint64_t Segments::growable_beside(std::uint64_t kept) const {
+  const std::uint64_t free = disk_free_ > kept ? disk_free_ - kept : 0;
   return options_.append ? free / options_.segment_bytes : 0;
 }
 
@@ -318,8 +313,8 @@ Task<Result<>> Segments::recycle(Segment& segment) {
 Task<Result<>> Segments::create() {
   refresh_disk();
   // Nothing is left for outcomes and to clean into, and each start takes a segment: then, and only for that, out of the reserve.
-  took_reserve_ = !is_room_beside(options_.disk_reserve_bytes);
-  if (took_reserve_ && (!spares_.empty() || !is_room_beside(0))) co_return failure(Errc::no_space);
+  took_reserve_ = growable_segments() == 0;
+  if (took_reserve_ && (!spares_.empty() || growable_beside(0) == 0)) co_return failure(Errc::no_space);
   Segment& segment = add(highest_number_ + 1, options_.segment_bytes);
   segment.in_work = true;
   const std::string name = path(segment.number);

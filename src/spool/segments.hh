@@ -122,7 +122,8 @@ class Segments {
   /// New mail must wait for space.
   bool low() const { return low_; }
   std::uint64_t writable_bytes() const;
-  std::uint64_t growable_segments() const;
+  /// Segments that the disk has room for beside the reserve.
+  std::uint64_t growable_segments() const { return growable_beside(options_.disk_reserve_bytes); }
 
   // ---- background
   /// Removes leftovers of a crash and makes one spare. Errors: no_space, io, ...
@@ -138,7 +139,7 @@ class Segments {
   std::uint64_t live_segments() const { return live_segments_; }
 
  private:
-  bool is_room_beside(std::uint64_t reserve) const;
+  std::uint64_t growable_beside(std::uint64_t kept) const;
   runtime::Task<Result<>> prepare();
   runtime::Task<Result<>> create();
   runtime::Task<Result<>> fill(Fd fd, std::uint64_t bytes);

@@ -24,9 +24,7 @@ struct QueueFilter {
 
   /// It takes the message's addresses to tell.
   bool names_addresses() const { return sender || recipient || domain; }
-  bool means_everything() const {
-    return !id && !names_addresses() && !destination && !reason && !state && !older && !younger;
-  }
+  friend bool operator==(const QueueFilter&, const QueueFilter&) = default;
 };
 
 /// "NAME=VALUE NAME=VALUE": the names are those above; in values octets that are not printable, blanks and % are written as %XX. Ages

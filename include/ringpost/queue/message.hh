@@ -29,6 +29,9 @@ struct Recipient {
   event::Reason reason = event::Reason::none;
   event::ReplyCode reply;     ///< the next hop's last answer, code 0: none
   event::Host host;           ///< who gave it, or was tried last; port 0: nobody
+
+  /// It cannot be tried, or must not be: its message is held for an operator to decide.
+  bool is_set_aside() const { return reason == event::Reason::damaged || reason == event::Reason::poison; }
 };
 
 /// Tells apart where messages go without saying it: equal domains of one store give equal hashes.

@@ -20,12 +20,12 @@ TEST(Filter, every_word_has_its_place) {
   EXPECT_EQ(filter->older, std::chrono::seconds(90));
   EXPECT_EQ(filter->younger, std::chrono::hours(1));
   EXPECT_TRUE(filter->names_addresses());
-  EXPECT_FALSE(filter->means_everything());
+  EXPECT_NE(*filter, QueueFilter{});
 }
 
 TEST(Filter, no_word_means_everything) {
-  EXPECT_TRUE(parse_filter("")->means_everything());
-  EXPECT_TRUE(parse_filter("  ")->means_everything());
+  EXPECT_EQ(parse_filter(""), QueueFilter{});
+  EXPECT_EQ(parse_filter("  "), QueueFilter{});
 }
 
 TEST(Filter, what_is_not_understood_is_refused) {
