@@ -104,13 +104,14 @@ runtime::Task<control::Page> QueueView::page(MessageId after, const control::Que
 runtime::Task<std::string> QueueView::summarize(const control::QueueFilter& filter) {
   QueueSummary summary(filter);
   const bool opens = filter.names_addresses();
-  for (MessageId after{};;) {
+  for (MessageId after{}; !stopping_;) {
     std::vector<MessageId> ids;
     const control::Page page = co_await visit(after, filter, [&](const Seen& seen) {
       if (opens) ids.push_back(seen.message.id);
       else summary.add(seen);
     });
     for (const MessageId& id : ids) {
+      if (stopping_) break;
       const Found found = co_await find(id, filter);
       if (found.message) summary.add(seen(found));
     }

@@ -21,6 +21,8 @@ class QueueView final : public control::QueueView {
       : parts_(parts), source_(source), deliverer_(deliverer), interventions_(parts, source, deliverer, store) {
     reconfigure(std::move(settings));
   }
+  /// Sums that are being made end where they are.
+  void stop() { stopping_ = true; }
   void reconfigure(std::shared_ptr<const config::Settings> settings) { settings_ = std::move(settings); }
 
   runtime::Task<control::Page> page(MessageId after, const control::QueueFilter& filter) override;
@@ -52,6 +54,7 @@ class QueueView final : public control::QueueView {
   deliver::Deliverer& deliverer_;
   Interventions interventions_;
   std::shared_ptr<const config::Settings> settings_;
+  bool stopping_ = false;
 };
 
 }  // namespace ringpost::shard

@@ -208,8 +208,9 @@ void Shard::World::trim() {
 runtime::Task<void> Shard::World::stop(Duration patience) {
   Instant deadline = ring.now() + patience;
   if (server) co_await server->stop(ring.now() + patience / 2);
+  co_await hosts.stop();  // an operator may wait for it
+  if (view) view->stop();
   if (control) co_await control->stop();  // operators' orders write to the log
-  co_await hosts.stop();
   if (deliverer) co_await deliverer->stop(ring.now() + (deadline - ring.now()) / 2);
   if (source) co_await source->stop();
   if (reporter) co_await reporter->stop();

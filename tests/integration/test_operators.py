@@ -7,7 +7,7 @@ import socket
 import subprocess
 
 import pytest
-from server import BUILD, BenchSink, Client, Server, wait_until
+from server import BUILD, PATIENCE_S, BenchSink, Client, Server, wait_until
 
 BODY = b"Subject: s\r\n\r\nhello\r\n"
 LARGE = b"Subject: large\r\n\r\n" + b"0123456789abcdef" * 4 * 64 * 32 + b"\r\n"  # chunks in the log
@@ -207,6 +207,19 @@ def test_top_and_destinations_show_what_goes_on(home):
         assert sum(site["connections"] for site in sites) >= 1
         assert {address for site in sites for address in site["addresses"]} == {f"127.0.0.1:{sink.port}"}
         assert "connections_max" in server.ctl("destinations")
+
+
+def test_a_stop_does_not_wait_for_an_answer_to_an_operator(home):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.settimeout(PATIENCE_S)
+        server = Server(home, settings={"shards": "1", "route.default": "mx", "dns.servers": "127.0.0.1:%d" % silent.getsockname()[1]})
+        with server:
+            command = [BUILD / "ringpostctl", "-c", server.config, "explain", "bert@one.example"]
+            with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as asking:
+                silent.recv(512)  # DNS is being asked
+                assert server.stop() < 5
+                asking.wait(PATIENCE_S)
 
 
 def test_explain_says_where_mail_goes_and_why_it_would_wait(home):
