@@ -71,10 +71,14 @@ std::string text_of(const smtp::Reply& reply) {
 std::string why_it_waits(const deliver::WayView& way) {
   if (way.route->is_hold()) return "the route holds its mail until the configuration says where it goes";
   if (way.route->kind == config::Route::Kind::reject) return {};
-  if (!way.hosts) return way.hosts.error().result.verdict == deliver::RecipientResult::Verdict::failed ? std::string{} : "no usable answer from DNS: " + way.hosts.error().result.text;
+  if (!way.hosts) {
+    const deliver::RecipientResult& result = way.hosts.error().result;
+    return result.verdict == deliver::RecipientResult::Verdict::failed ? std::string{} : "no usable answer from DNS: " + result.text;
+  }
   if (!way.site) return {};
   const deliver::SiteView& site = *way.site;
-  if (site.suspended_for > Duration{}) return "none of its hosts could be reached; it is left alone for " + std::to_string(whole_seconds(site.suspended_for)) + " s more";
+  if (site.suspended_for > Duration{})
+    return "none of its hosts could be reached; it is left alone for " + std::to_string(whole_seconds(site.suspended_for)) + " s more";
   if (site.connections > 0 && site.connections >= site.connections_max) return "all connections it may have are in use";
   if (site.connections >= site.window && site.waiting > 0) return "it bears no more connections at a time so far";
   if (site.contended && site.permits <= site.connections && site.waiting > 0) return "other shards have its permits";
