@@ -79,6 +79,7 @@ void find_contradictions(const Settings& s, const OriginOf& origin_of, const IsS
   check.listeners(s.listeners);
   check.at_most("retry.first", s.retry.first, "retry.max", s.retry.max, true);
   check.at_most("retry.max", s.retry.max, "queue.lifetime", s.queue.lifetime, false);
+  check.at_most("callout.positive_ttl", s.callout.positive_ttl, "callout.stale_ttl", s.callout.stale_ttl, false);
   check.at_most("limits.connections_per_client", s.limits.connections_per_client, "limits.connections_per_prefix",
                 s.limits.connections_per_prefix, false);
   check.at_most("limits.connections_per_client", s.limits.connections_per_client, "limits.connections_max",

@@ -145,7 +145,49 @@ constexpr Key kTable[] = {
         {.name = "recipients.DOMAIN",
          .type = Type::recipients,
          .help = "Who exists in DOMAIN; anybody else is refused at RCPT with 550 5.1.1. any: the next hop knows. file: one address or "
-                 "local part a line, # for comments, read at start and reload. DOMAIN may be *.example.org."}),
+                 "local part a line, # for comments, read at start and reload. callout: the next hop of the domain's route is asked, with "
+                 "MAIL FROM:<> and RCPT, and what it says is remembered. DOMAIN may be *.example.org."}),
+    key<FIELD(callout.timeout)>(
+        {.name = "callout.timeout",
+         .type = Type::duration,
+         .fallback = "30 s",
+         .min = 100 * kMs,
+         .max = 4 * kMinute,
+         .help = "How long a RCPT waits for the next hop's word on its recipient. Clients wait 5 minutes (RFC 5321 section 4.5.3.2.3)."}),
+    key<FIELD(callout.positive_ttl)>(
+        {.name = "callout.positive_ttl",
+         .type = Type::duration,
+         .fallback = "6 h",
+         .min = kSecond,
+         .max = 30 * kDay,
+         .help = "A recipient that the next hop took is not asked about again for that long."}),
+    key<FIELD(callout.negative_ttl)>(
+        {.name = "callout.negative_ttl",
+         .type = Type::duration,
+         .fallback = "10 m",
+         .min = kSecond,
+         .max = 30 * kDay,
+         .help = "A recipient that the next hop refused is not asked about again for that long: a new user's mail is refused until then."}),
+    key<FIELD(callout.stale_ttl)>(
+        {.name = "callout.stale_ttl",
+         .type = Type::duration,
+         .fallback = "7 d",
+         .min = kSecond,
+         .max = 30 * kDay,
+         .help = "While the next hop cannot be asked, whoever it took so long ago at most still exists."}),
+    key<FIELD(callout.connections_max)>(
+        {.name = "callout.connections_max",
+         .type = Type::integer,
+         .fallback = "2",
+         .min = 1,
+         .max = 100,
+         .help = "Connections of each shard to one next hop for such questions, beside those that carry mail."}),
+    key<FIELD(callout.when_unsure)>(
+        {.name = "callout.when_unsure",
+         .type = Type::choice,
+         .fallback = "defer",
+         .help = "Recipients that the next hop says nothing of, because it is away, has no time, or refuses the null sender. defer: 451, the "
+                 "client keeps the mail. accept: it is taken, and its sender gets a report if the recipient does not exist."}),
 
     key<FIELD(route.fallback)>(
         {.name = "route.default",

@@ -233,12 +233,12 @@ bool parse_value(const Key&, std::string_view text, std::vector<std::string>& ou
 
 bool parse_value(const Key&, std::string_view text, RecipientRule::Value& out, std::string& reason) {
   constexpr std::string_view kFile = "file:";
-  if (text == "any") {
-    out = {};
+  if (text == "any" || text == "callout") {
+    out = {text == "any" ? RecipientRule::Kind::any : RecipientRule::Kind::callout, {}};
     return true;
   }
   std::string path;
-  if (!text.starts_with(kFile)) return refuse(reason, in_quotes(text) + " is neither any nor file:PATH");
+  if (!text.starts_with(kFile)) return refuse(reason, in_quotes(text) + " is none of: any, file:PATH, callout");
   if (!parse_path(text.substr(kFile.size()), path, reason)) return false;
   out = {RecipientRule::Kind::file, std::move(path)};
   return true;
@@ -319,7 +319,12 @@ std::string format_value(const Key&, const std::vector<std::string>& value) {
   return text;
 }
 std::string format_value(const Key&, const RecipientRule::Value& value) {
-  return value.kind == RecipientRule::Kind::any ? "any" : "file:" + value.path;
+  switch (value.kind) {
+    case RecipientRule::Kind::any: return "any";
+    case RecipientRule::Kind::file: return "file:" + value.path;
+    case RecipientRule::Kind::callout: return "callout";
+  }
+  return {};
 }
 std::string format_value(const Key&, const Route& value) {
   switch (value.kind) {

@@ -20,6 +20,8 @@ inline constexpr std::array<std::string_view, 2> kWords<BareNewline>{"refuse", "
 template <>
 inline constexpr std::array<std::string_view, 2> kWords<WhenUnavailable>{"defer", "buffer"};
 template <>
+inline constexpr std::array<std::string_view, 2> kWords<WhenUnsure>{"defer", "accept"};
+template <>
 inline constexpr std::array<std::string_view, 4> kWords<LogLevel>{"error", "warning", "info", "debug"};
 template <>
 inline constexpr std::array<std::string_view, 3> kWords<LogStyle>{"auto", "plain", "journal"};

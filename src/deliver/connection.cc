@@ -39,12 +39,12 @@ Connection::Connection(runtime::Ring& ring, std::shared_ptr<const config::Settin
 
 Connection::~Connection() = default;
 
-runtime::Task<Outcome> Connection::open() {
+runtime::Task<Outcome> Connection::open(Instant latest) {
   auto socket = ring_.open_socket(target_, runtime::SocketKind::stream);
   if (!socket) co_return std::unexpected(broken(socket.error()));
   socket_ = *socket;
   const auto& timeout = settings_->deliver.timeout;
-  transaction_deadline_ = ring_.now() + timeout.transaction;
+  transaction_deadline_ = std::min(ring_.now() + timeout.transaction, latest);
   auto connected = co_await ring_.connect(socket_, target_, deadline(timeout.connect));
   if (!connected) co_return std::unexpected(broken(connected.error()));
   receiver_ = std::make_unique<runtime::Receiver>(ring_, socket_);

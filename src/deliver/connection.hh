@@ -3,6 +3,7 @@
 
 #include <expected>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,14 +50,17 @@ class Connection {
   Connection(const Connection&) = delete;
   ~Connection();
 
-  /// Connects, reads the greeting, says EHLO (HELO to a hop that does not know it).
-  runtime::Task<Outcome> open();
+  /// Connects, reads the greeting, says EHLO (HELO to a hop that does not know it); all of it by `latest`.
+  runtime::Task<Outcome> open(Instant latest = kNever);
   /// One or more transactions (the hop's limits decide) for the recipients that wait and have no result in `attempt`.
   ///
   /// Errors: fresh_connection when a reused connection turned out to be gone before anything happened, when its limit of messages
   ///         is reached in the middle of the recipients, or when the hop does not know the BDAT it offers. It comes at most once
   ///         without a further result in `attempt`.
   runtime::Task<Next> deliver(Outgoing& outgoing, const queue::Message& message, Attempt& attempt);
+  /// Would a message from nobody to `address` be taken (2xx)? Failed: not this recipient (5xx). Deferred: it does not say so, or
+  /// refuses the null sender. Nothing: a reused connection turned out to be gone before anything happened.
+  runtime::Task<std::optional<RecipientResult>> ask_about(std::string_view address, Instant latest);
   /// QUIT when it is in order, then close. Must be awaited before it dies.
   runtime::Task<void> close();
   /// Breaks the connection from outside: what is in flight on it fails, its worker closes it.
@@ -110,6 +114,9 @@ class Connection {
   runtime::Task<Outcome> read_rcpt_answer(std::size_t slot, bool mail_refused, Attempt& attempt);
   void queue_mail(const Outgoing& outgoing, const Attempt& attempt);
   void queue_rcpt(const Outgoing& outgoing, std::size_t index);
+
+  // question.cc
+  runtime::Task<std::expected<RecipientResult, Trouble>> question(std::string_view address);
 
   // content.cc: the message itself
   runtime::Task<Outcome> queue_content(Outgoing& outgoing);

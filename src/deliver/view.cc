@@ -60,11 +60,13 @@ runtime::Task<WayView> Deliverer::explain(std::string address) {
   }
   WayView view{.route = way.route, .domain = way.domain, .hosts = way.hosts};
   if (settings != settings_) co_return WayView{};
-  if (way.route->is_next_hop() || way.route->kind == config::Route::Kind::mx) {
-    const std::string key = way.hosts ? site_key(way) : std::string{};
-    for (const auto& [id, site] : sites_)
-      if (site->key == key) view.site = view_of(*site);
-  }
+  const bool leads_somewhere = way.route->is_next_hop() || way.route->kind == config::Route::Kind::mx;
+  if (!leads_somewhere || !way.hosts) co_return view;
+  view.site_name = site_key(way);
+  view.addresses = way.domain.empty() ? std::vector{way.route->address} : way.hosts->addresses;
+  view.lmtp = way.route->kind == config::Route::Kind::lmtp;
+  for (const auto& [id, site] : sites_)
+    if (site->key == view.site_name) view.site = view_of(*site);
   co_return view;
 }
 

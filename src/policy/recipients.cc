@@ -8,8 +8,6 @@
 namespace ringpost::policy {
 namespace {
 
-constexpr smtp::Reply kNoSuchUser{550, {5, 1, 1}, "No such user here"};
-
 bool is_postmaster(std::string_view local) {
   constexpr std::string_view kPostmaster = "postmaster";
   if (local.size() == kPostmaster.size() + 2 && local.starts_with('"') && local.ends_with('"')) local = local.substr(1, kPostmaster.size());
@@ -43,10 +41,10 @@ const config::Route& route_for(const config::Settings& settings, std::string_vie
   return route_of_domain(settings, config::LowerDomain{domain.empty() ? own_domain(settings) : domain}.text());
 }
 
-smtp::Reply answer_recipient(const config::Settings& settings, config::ListenerRole role, const IpAddress& client,
-                             const smtp::Path& recipient) {
+RecipientAnswer answer_recipient(const config::Settings& settings, config::ListenerRole role, const IpAddress& client,
+                                 const smtp::Path& recipient) {
   const bool trusted = may_relay(client, settings.relay.clients);
-  if (!trusted && role != config::ListenerRole::mx) return smtp::replies::kRelayDenied;
+  if (!trusted && role != config::ListenerRole::mx) return {smtp::replies::kRelayDenied};
   if (trusted && settings.route.domains.empty() && settings.recipients.empty() && settings.route.fallback.kind != config::Route::Kind::reject)
     return {};
 
@@ -55,17 +53,18 @@ smtp::Reply answer_recipient(const config::Settings& settings, config::ListenerR
   const config::LowerDomain lower{bare ? own_domain(settings) : recipient.mailbox.domain};
   const std::string_view domain = lower.text();
   const bool ours = bare || (!recipient.mailbox.literal && config::most_specific(settings.relay.domains, domain) != nullptr);
-  if (!trusted && !ours) return smtp::replies::kRelayDenied;
+  if (!trusted && !ours) return {smtp::replies::kRelayDenied};
 
   const config::Route& route = route_of_domain(settings, domain);
-  if (route.kind == config::Route::Kind::reject) return {550, {5, 7, 1}, route.text};
+  if (route.kind == config::Route::Kind::reject) return {{550, {5, 7, 1}, route.text}};
   if (is_postmaster(local) && (ours || trusted)) return {};
   const auto rule = config::most_specific(settings.recipients, domain, &config::RecipientRule::domain);
-  const bool listed = rule && rule->value.kind == config::RecipientRule::Kind::file;
-  if (listed) return rule->list && rule->list->contains(local, domain) ? smtp::Reply{} : kNoSuchUser;
+  const config::RecipientRule::Kind kind = rule ? rule->value.kind : config::RecipientRule::Kind::any;
+  if (kind == config::RecipientRule::Kind::file && rule->list && rule->list->contains(local, domain)) return {};
+  if (kind == config::RecipientRule::Kind::file) return {smtp::replies::kNoSuchUser};
   // Nobody says that such a user exists, and what it might do elsewhere is relaying.
-  if (!trusted && holds_a_route(local)) return smtp::replies::kRelayDenied;
-  return {};
+  if (!trusted && holds_a_route(local)) return {smtp::replies::kRelayDenied};
+  return {.ask_next_hop = kind == config::RecipientRule::Kind::callout};
 }
 
 }  // namespace ringpost::policy

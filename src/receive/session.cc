@@ -136,7 +136,9 @@ runtime::Task<void> Session::handle(const smtp::Command& command) {
     case Verb::ehlo:
     case Verb::helo: on_greeting(command); break;
     case Verb::mail: on_mail(command); break;
-    case Verb::rcpt: on_rcpt(command); break;
+    case Verb::rcpt:
+      if (on_rcpt(command) == Rcpt::to_be_verified) co_await verify_rcpt(command);
+      break;
     case Verb::data: co_await receive_data(); break;
     case Verb::bdat: co_await receive_chunk(command.chunk); break;
     case Verb::rset:
@@ -184,14 +186,34 @@ void Session::on_mail(const smtp::Command& command) {
   answer(replies::kSenderOk);
 }
 
-void Session::on_rcpt(const smtp::Command& command) {
-  if (smtp::Reply refusal = policy::answer_recipient(*settings_, listener_.role, peer_.ip(), command.path)) return answer(refusal);
-  if (envelope_.recipients() >= settings_->smtp.recipients_max) return answer(replies::kTooManyRecipients);
+Session::Rcpt Session::on_rcpt(const smtp::Command& command) {
+  const policy::RecipientAnswer known = policy::answer_recipient(*settings_, listener_.role, peer_.ip(), command.path);
+  const bool full = envelope_.recipients() >= settings_->smtp.recipients_max;
   parameters_.clear();
   append_parameters(command.rcpt.notification, parameters_);
-  envelope_.add_recipient(command.path.address(), parameters_);
+  if (known.refusal) answer(known.refusal);
+  else if (full) answer(replies::kTooManyRecipients);
+  else if (known.ask_next_hop) return Rcpt::to_be_verified;
+  else accept_rcpt(command.path.address());
+  return Rcpt::answered;
+}
+
+void Session::accept_rcpt(std::string_view address) {
+  envelope_.add_recipient(address, parameters_);
   state_.rcpt_accepted();
   answer(replies::kRecipientOk);
+}
+
+// This may take a while: the replies so far go out first, and a buffer with nothing more in it goes back.
+runtime::Task<void> Session::verify_rcpt(const smtp::Command& command) {
+  const std::string address{command.path.address()};
+  if (input_.empty()) input_.release();
+  bool flushed = co_await flush();
+  if (!flushed) co_return;
+  RecipientVerifier* verifier = server_.surroundings_.verifier;
+  const smtp::Reply refusal = verifier ? co_await verifier->verify(address) : replies::kCannotTell;
+  if (refusal) answer(refusal);
+  else accept_rcpt(address);
 }
 
 void Session::refuse_early_text() {

@@ -39,7 +39,10 @@ class Session {
   runtime::Task<void> handle(const smtp::Command& command);
   void on_greeting(const smtp::Command& command);
   void on_mail(const smtp::Command& command);
-  void on_rcpt(const smtp::Command& command);
+  enum class Rcpt : std::uint8_t { answered, to_be_verified };
+  Rcpt on_rcpt(const smtp::Command& command);
+  void accept_rcpt(std::string_view address);
+  runtime::Task<void> verify_rcpt(const smtp::Command& command);
   void expect_command(Duration patience);
   void refuse_line(const smtp::LineStep& step);
   void refuse_early_text();

@@ -7,6 +7,7 @@
 #include "ringpost/outbox/outbox.hh"
 #include "ringpost/runtime/frame_pool.hh"
 #include "shard/audit_trail.hh"
+#include "shard/callout_verifier.hh"
 #include "shard/dns_hosts.hh"
 #include "shard/error_text.hh"
 #include "shard/mail_intake.hh"
@@ -102,6 +103,8 @@ struct Shard::World final : outbox::Listener, control::Handover, MeshBox::Handle
   std::unique_ptr<MailSource> source;
   std::unique_ptr<Reporter> reporter;
   std::unique_ptr<deliver::Deliverer> deliverer;
+  std::unique_ptr<deliver::Callouts> callouts;
+  std::unique_ptr<CalloutVerifier> verifier;
   std::unique_ptr<MailIntake> intake;
   std::unique_ptr<receive::Server> server;
   std::unique_ptr<QueueView> view;
@@ -128,13 +131,15 @@ runtime::Task<std::expected<void, std::string>> Shard::World::open() {
   reporter = std::make_unique<Reporter>(source_parts, *source, options.spool.store, settings);
   deliverer = std::make_unique<deliver::Deliverer>(
       deliver::Surroundings{ring, queue, *source, permits, metrics, shared.log, seed ^ 1, options.count, &hosts}, settings);
+  callouts = std::make_unique<deliver::Callouts>(ring, *deliverer, metrics, shared.log, hash_key, settings);
+  verifier = std::make_unique<CalloutVerifier>(*callouts, settings);
   source->set_deliverer(*deliverer);
   permits.set_deliverer(*deliverer);
   source->set_reporter(*reporter);
   intake = std::make_unique<MailIntake>(IntakeParts{ring, *partitions.front(), keys, queue, *trail, outbox, staging, *deliverer, metrics,
                                                     options.spool.store, hash_key, disk_share()},
                                         settings);
-  server = std::make_unique<receive::Server>(receive::Surroundings{ring, *intake, shared.connections, metrics, shared.log}, settings);
+  server = std::make_unique<receive::Server>(receive::Surroundings{ring, *intake, shared.connections, metrics, shared.log, verifier.get()}, settings);
   view = std::make_unique<QueueView>(source_parts, *source, *deliverer, options.spool.store, settings);
   control = std::make_unique<control::Server>(ring, shared.log, options.index, shared.daemon, *view, *this);
   outbox.start();
@@ -197,6 +202,8 @@ void Shard::World::reconfigure(std::shared_ptr<const config::Settings> to) {
   view->reconfigure(settings);
   hosts.reconfigure(*settings);
   deliverer->reconfigure(settings);
+  callouts->reconfigure(settings);
+  verifier->reconfigure(settings);
 }
 
 void Shard::World::trim() {
@@ -207,8 +214,10 @@ void Shard::World::trim() {
 
 runtime::Task<void> Shard::World::stop(Duration patience) {
   Instant deadline = ring.now() + patience;
+  if (callouts) callouts->refuse();  // sessions may wait for them
   if (server) co_await server->stop(ring.now() + patience / 2);
   co_await hosts.stop();  // an operator may wait for it
+  if (callouts) co_await callouts->stop();
   if (view) view->stop();
   if (control) co_await control->stop();  // operators' orders write to the log
   if (deliverer) co_await deliverer->stop(ring.now() + (deadline - ring.now()) / 2);

@@ -61,8 +61,9 @@ std::string text_of(const config::Route& route) {
   return std::string{name_of(route.kind)} + (route.text.empty() ? "" : " " + route.text);
 }
 
-std::string text_of(const smtp::Reply& reply) {
-  if (reply.code == 0) return "accepted";
+std::string text_of(const policy::RecipientAnswer& answer) {
+  const smtp::Reply& reply = answer.refusal;
+  if (reply.code == 0) return answer.ask_next_hop ? "accepted if the next hop says that it exists" : "accepted";
   return std::to_string(reply.code) + " " + std::to_string(reply.enhanced.klass) + "." + std::to_string(reply.enhanced.subject) + "." +
          std::to_string(reply.enhanced.detail) + " " + std::string{reply.text};
 }

@@ -100,7 +100,7 @@ def test_H3_segments_with_little_left_in_them_are_emptied(home, small_disk):
                     wait_until("deliveries", lambda: len(server.queue()) == len(kept), meanwhile=server.must_run)
                     stubborn.forget()
             assert copied(server) > 0
-            assert len(server.queue()) == len(kept)
+            wait_until("deliveries", lambda: len(server.queue()) == len(kept), meanwhile=server.must_run)
             server.kill()
             server.end()
             server.start()

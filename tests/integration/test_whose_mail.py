@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Whose mail the server takes: our own domains from everybody, their recipients from a file, and nothing for anybody else."""
 import pytest
-from server import BenchSink, Client, Server
+from server import AioSink, BenchSink, Client, Server
 
 MESSAGE = b"Subject: s\r\n\r\nhello\r\n"
 
@@ -59,3 +59,38 @@ def test_a_mistake_in_the_file_stops_a_start(server):
     (server.home / "users").unlink()
     code, said = server.refuses_to_start()
     assert code == 2 and f"{server.home}/users" in said and "No such file" in said, said
+
+
+def test_the_next_hop_says_who_exists(home):
+    asked = []
+
+    class Handler(AioSink):
+        async def handle_RCPT(self, server, session, envelope, address, options):
+            asked.append((envelope.mail_from, address))
+            if address.startswith("nobody"):
+                return "550 5.1.1 no mailbox"
+            envelope.rcpt_tos.append(address)
+            return "250 OK"
+
+    sink = Handler()
+    server = Server(home, settings={"listener.test.role": "mx", "relay.clients": "none", "relay.domains": "example.org",
+                                    "recipients.example.org": "callout", "route.default": sink.route, "shards": "1"})
+    try:
+        with sink, server:
+            assert codes(server, "john@example.org", "nobody@example.org", "postmaster@example.org", "JOHN@example.org") \
+                == ["250 2.1.5", "550 5.1.1", "250 2.1.5", "250 2.1.5"]
+            assert asked == [("<>", "john@example.org"), ("<>", "nobody@example.org")]
+            with Client(server.port) as client:
+                client.send("a@client.example", ["john@example.org"], MESSAGE)
+            server.wait_delivered()
+            assert sink.count() == 1
+            metrics = server.ctl("metrics")
+            for name, value in (("sent", 2), ("unsure", 0)):
+                assert f'ringpost_callouts_{name}_total{{shard="0"}} {value}' in metrics, metrics
+        with server:  # the hop is gone
+            assert codes(server, "john@example.org", "postmaster@example.org") == ["451 4.4.3", "250 2.1.5"]
+            server.ctl("set", "callout.when_unsure=accept")
+            assert codes(server, "john@example.org") == ["250 2.1.5"]
+            assert "accepted if the next hop says that it exists" in server.ctl("explain", "john@example.org", "--json")
+    finally:
+        server.end()

@@ -20,6 +20,8 @@ enum class ListenerRole : std::uint8_t { relay, mx };
 enum class BareNewline : std::uint8_t { refuse, repair };
 /// What happens to new mail while auditd is away.
 enum class WhenUnavailable : std::uint8_t { defer, buffer };
+/// What a RCPT is answered when the next hop cannot say whether its recipient exists.
+enum class WhenUnsure : std::uint8_t { defer, accept };
 struct Listener {
   std::string name;
   SocketAddress address;
@@ -59,8 +61,9 @@ struct DomainRoute {
 /// recipients.DOMAIN: who exists there.
 struct RecipientRule {
   enum class Kind : std::uint8_t {
-    any,   ///< the next hop knows
-    file,  ///< only those in the list
+    any,      ///< the next hop knows
+    file,     ///< only those in the list
+    callout,  ///< those that the next hop takes when it is asked before the client has its answer
   };
   struct Value {
     Kind kind = Kind::any;
@@ -100,6 +103,15 @@ struct Settings {
   } relay;
 
   std::vector<RecipientRule> recipients;  ///< sorted by domain
+
+  struct Callout {
+    Duration timeout{};
+    Duration positive_ttl{};
+    Duration negative_ttl{};
+    Duration stale_ttl{};
+    std::uint64_t connections_max = 0;  ///< to one next hop, of each shard
+    WhenUnsure when_unsure = WhenUnsure::defer;
+  } callout;
 
   struct Routes {
     Route fallback;                    ///< route.default

@@ -34,6 +34,9 @@ struct WayView {
   const config::Route* route = nullptr;  ///< of the settings in force
   std::string domain;                    ///< that DNS is asked for; empty: it is not
   std::expected<Hosts, NoHosts> hosts = Hosts{};
+  std::string site_name;                 ///< as SiteView::name; empty: there is no host to go to
+  std::vector<SocketAddress> addresses;  ///< of that site
+  bool lmtp = false;
   std::optional<SiteView> site;          ///< when mail went there lately
 };
 

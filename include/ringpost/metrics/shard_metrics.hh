@@ -33,6 +33,9 @@
   COUNTER(notices_delayed, "Reports that came in: nothing is decided yet.")                                               \
   COUNTER(notices_feedback, "Reports that came in: somebody complained.")                                                 \
   COUNTER(notices_other, "Other mail that came in with the null sender.")                                                 \
+  COUNTER(callouts_sent, "Recipients that a next hop was asked about.")                                                   \
+  COUNTER(callouts_remembered, "Recipients whose next hop's answer was still known.")                                     \
+  COUNTER(callouts_unsure, "Recipients that the next hop said nothing of.")                                               \
   COUNTER(delivery_connections, "Connections opened to next hops.")                                                       \
   COUNTER(delivery_connection_failures, "Connections to next hops that failed before the greeting.")                      \
   GAUGE(delivery_connections_open, "Connections to next hops now open.")                                                  \

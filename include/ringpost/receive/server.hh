@@ -10,6 +10,7 @@
 #include "ringpost/metrics/shard_metrics.hh"
 #include "ringpost/policy/connections.hh"
 #include "ringpost/receive/intake.hh"
+#include "ringpost/receive/verifier.hh"
 #include "ringpost/runtime/receiver.hh"
 #include "ringpost/runtime/ring.hh"
 #include "ringpost/runtime/scope.hh"
@@ -28,6 +29,7 @@ struct Surroundings {
   policy::ConnectionBook& connections;
   metrics::ShardMetrics& metrics;
   Log& log;
+  RecipientVerifier* verifier = nullptr;  ///< null: of recipients that are to be verified nobody knows anything
 };
 
 /// A listening socket, made (as root if need be) before the shard starts.

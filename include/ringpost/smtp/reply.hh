@@ -99,6 +99,8 @@ inline constexpr Reply kNoValidRecipients{554, {5, 5, 1}, "No valid recipients"}
 
 // The message is refused.
 inline constexpr Reply kRelayDenied{550, {5, 7, 1}, "Relaying denied"};
+inline constexpr Reply kNoSuchUser{550, {5, 1, 1}, "No such user here"};
+inline constexpr Reply kCannotTell{451, {4, 4, 3}, "Cannot find out now whether this recipient exists, try again later"};
 inline constexpr Reply kMessageTooLarge{552, {5, 3, 4}, "Message too large"};
 inline constexpr Reply kBadNewlineInMessage{554, {5, 6, 0}, "Message holds a bare CR or LF"};
 inline constexpr Reply kNulInMessage{554, {5, 6, 0}, "Message holds a NUL"};

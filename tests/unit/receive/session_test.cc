@@ -169,6 +169,30 @@ TEST(Session, an_mx_takes_mail_for_its_own_domains_from_a_stranger) {
   EXPECT_EQ(bench.intake.stored[0].recipients, (std::vector<std::string>{"John@US.test", "Postmaster"}));
 }
 
+TEST(Session, a_recipient_is_verified_while_the_rest_of_the_group_waits) {
+  config::Settings settings = small_settings();
+  settings.recipients = {{.domain = "ask.test", .value = {.kind = config::RecipientRule::Kind::callout}}};
+  settings.smtp.recipients_max = 2;
+  Bench bench(settings);
+  Client client(bench);
+  client.greet();
+  client.send("MAIL FROM:<a@client.test>\r\nRCPT TO:<nobody@ask.test>\r\nRCPT TO:<john@ask.test> NOTIFY=NEVER\r\nRCPT TO:<away@ask.test>\r\n"
+              "RCPT TO:<b@next.test>\r\nRCPT TO:<john@ask.test>\r\nRCPT TO:<postmaster@ask.test>\r\nDATA\r\n");
+  const Instant began = bench.world.now();
+  EXPECT_TRUE(client.reply().starts_with("250 "));
+  EXPECT_LT(bench.world.now() - began, seconds{1}) << "what is known goes out before anybody is asked";
+  EXPECT_EQ(client.reply().substr(0, 9), "550 5.1.1");
+  EXPECT_EQ(client.reply().substr(0, 3), "250");
+  EXPECT_EQ(client.reply().substr(0, 9), "451 4.4.3");
+  EXPECT_EQ(client.codes(4), "250 452 452 354") << "nobody is asked about a recipient too many";
+  EXPECT_EQ(client.ask("Subject: x\r\n\r\ntext\r\n.").substr(0, 3), "250");
+  ASSERT_EQ(bench.intake.stored.size(), 1u);
+  const std::vector<std::string> expected{"john@ask.test", "b@next.test"}, asked{"nobody@ask.test", "john@ask.test", "away@ask.test"};
+  EXPECT_EQ(bench.intake.stored[0].recipients, expected);
+  EXPECT_EQ(bench.intake.stored[0].parameters[1], "NOTIFY=NEVER");
+  EXPECT_EQ(bench.verifier.asked, asked);
+}
+
 TEST(Session, recipients_past_the_limit_wait_for_the_next_transaction) {
   Bench bench;
   Client client(bench);

@@ -98,6 +98,23 @@ inline Task<Result<std::unique_ptr<Incoming>>> MemoryIntake::begin(Instant deadl
   co_return std::make_unique<MemoryIncoming>(*this);
 }
 
+/// A next hop that knows who exists, after a while.
+class SlowVerifier final : public RecipientVerifier {
+ public:
+  explicit SlowVerifier(runtime::Ring& ring) : ring_(ring) {}
+  Task<smtp::Reply> verify(std::string address) override {
+    asked.push_back(address);
+    co_await ring_.sleep_for(delay);
+    if (address.starts_with("john")) co_return smtp::Reply{};
+    co_return address.starts_with("away") ? smtp::replies::kCannotTell : smtp::replies::kNoSuchUser;
+  }
+  Duration delay = seconds{10};
+  std::vector<std::string> asked;
+
+ private:
+  runtime::Ring& ring_;
+};
+
 /// Settings of a small server; tests change what they are about.
 inline config::Settings small_settings() {
   config::Settings settings = config::Configuration::defaults({.hostname = "mx.test"}).settings();
@@ -116,8 +133,8 @@ class Bench {
  public:
   explicit Bench(config::Settings settings = small_settings(), std::uint64_t seed = 1,
                  config::BareNewline bare_newline = config::BareNewline::refuse)
-      : world(seed), ring(world.make_ring("server")), intake(ring), connections(seed), log(LogLevel::error),
-        server({ring, intake, connections, metrics, log}, std::make_shared<const config::Settings>(std::move(settings))),
+      : world(seed), ring(world.make_ring("server")), intake(ring), verifier(ring), connections(seed), log(LogLevel::error),
+        server({ring, intake, connections, metrics, log, &verifier}, std::make_shared<const config::Settings>(std::move(settings))),
         scope_(ring) {
     auto fd = ring.listen(kServer, runtime::SocketKind::stream, {});
     server.listen({*fd, {.name = "test", .address = kServer, .bare_newline = bare_newline}});
@@ -148,6 +165,7 @@ class Bench {
   sim::World world;
   sim::SimRing& ring;
   MemoryIntake intake;
+  SlowVerifier verifier;
   policy::ConnectionBook connections;
   metrics::ShardMetrics metrics;
   Log log;
