@@ -214,6 +214,21 @@ constexpr Key kTable[] = {
          .fallback = "no",
          .help = "Deliver to mail hosts whose addresses are loopback, private or link-local. Needed where DNS sends mail to hosts inside; "
                  "otherwise whoever has a domain could point at them."}),
+    key<FIELD(dns.timeout)>({.name = "dns.timeout",
+                             .type = Type::duration,
+                             .fallback = "20 s",
+                             .min = 100 * kMs,
+                             .max = 10 * kMinute,
+                             .help = "For one question to DNS, all attempts at all resolvers together. Mail that needed the answer waits "
+                                     "and is tried later."}),
+    key<FIELD(dns.cache_entries)>(
+        {.name = "dns.cache_entries",
+         .type = Type::integer,
+         .fallback = "8192",
+         .min = 1,
+         .max = 1'000'000,
+         .help = "How many answers each shard keeps, each for its TTL; the least recently used goes first. Together they take at most "
+                 "512 bytes for each, or 64 KiB."}),
 
     key<FIELD(retry.first)>({.name = "retry.first",
                              .type = Type::duration,

@@ -12,7 +12,15 @@ constexpr std::uint16_t kSmtpPort = 25;
 // However short-lived an answer is, mail that follows goes the same way for a moment; however long-lived, it is asked for again.
 constexpr Duration kKeptMin = std::chrono::seconds(30), kKeptMax = std::chrono::hours(1);
 
-dns::ResolverSettings resolver_settings(const config::Settings& settings) { return {.servers = settings.dns.servers}; }
+// What an answer takes, rather too much; and room for one long list of mail hosts, however few answers are kept.
+constexpr std::uint64_t kAnswerBytes = 512, kCacheBytesMin = 64_KiB;
+
+dns::ResolverSettings resolver_settings(const config::Settings& settings) {
+  return {.servers = settings.dns.servers,
+          .timeout = settings.dns.timeout,
+          .cache_bytes_max = std::max(kCacheBytesMin, settings.dns.cache_entries * kAnswerBytes),
+          .cache_entries_max = settings.dns.cache_entries};
+}
 
 dns::MailHostsSettings host_settings(const config::Settings& settings) {
   return {.own_names = {settings.hostname}, .own_addresses = settings.dns.own_addresses, .allow_private = settings.dns.allow_private};

@@ -121,6 +121,8 @@ struct Settings {
   struct Dns {
     std::vector<SocketAddress> servers;    ///< empty: those of /etc/resolv.conf, which the program fills in
     bool allow_private = false;            ///< mail hosts at loopback and private addresses count
+    Duration timeout{};                    ///< for one question, all attempts together
+    std::uint64_t cache_entries = 0;       ///< each shard
     std::vector<IpAddress> own_addresses;  ///< no key: where this machine takes mail; the program fills it in
   } dns;
 
