@@ -318,4 +318,9 @@ std::uint32_t key_id(std::string_view key) {
   return match ? fnv1a(match->key->name) : 0;
 }
 
+std::string_view key_instance(std::string_view key) {
+  std::optional<Match> match = find_key(key);
+  return match ? match->instance : std::string_view{};
+}
+
 }  // namespace ringpost::config

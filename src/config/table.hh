@@ -16,6 +16,7 @@ enum class Type : std::uint8_t {
   boolean, integer, bytes, duration, choice, host_name, path, address, addresses, networks, domains, recipients, route, rate,
 };
 
+/// Values are shown, logged and audited: no key may hold a secret.
 struct Key {
   std::string_view name;  ///< families contain NAME or DOMAIN
   Type type = Type::integer;

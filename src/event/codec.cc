@@ -1,5 +1,6 @@
 #include "ringpost/event/codec.hh"
 
+#include <algorithm>
 #include <utility>
 
 #include "fields.hh"
@@ -37,6 +38,10 @@ struct Writer {
     put(reply.enhanced_detail);
   }
   void put(Reason reason) { put(std::to_underlying(reason)); }
+  void put(const SettingText& text) {
+    put(text.size);
+    put_bytes(as_bytes(text.view()));
+  }
 
  private:
   void put_bytes(Bytes bytes) {
@@ -74,6 +79,12 @@ struct Reader {
     std::uint16_t number = 0;
     get(number);
     reason = static_cast<Reason>(number);
+  }
+  // What is longer than there may be is left where it is: trailing octets.
+  void get(SettingText& text) {
+    get(text.size);
+    const Bytes octets = take(std::min<std::size_t>(text.size, SettingText::kBytesMax));
+    std::ranges::copy(as_text(octets), text.octets.begin());
   }
 
  private:

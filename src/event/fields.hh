@@ -28,7 +28,10 @@ enum class Field : std::uint8_t {
   first,
   count,
   report,
-  successor
+  successor,
+  instance,
+  before,
+  after
 };
 
 constexpr std::uint32_t bit(Field field) { return std::uint32_t{1} << static_cast<unsigned>(field); }
@@ -55,6 +58,9 @@ void for_each_field(EventType&& event, Visit&& visit) {
   visit(Field::count, "count", event.count);
   visit(Field::report, "report", event.report);
   visit(Field::successor, "successor", event.successor);
+  visit(Field::instance, "instance", event.instance);
+  visit(Field::before, "before", event.before);
+  visit(Field::after, "after", event.after);
 }
 
 /// What one kind is called, how much it matters, and what it carries.

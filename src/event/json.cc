@@ -1,5 +1,5 @@
-// JSON lines. Every value is a number, a fixed word, hexadecimal, or an address in digits, so only a setting's name needs
-// escaping at all.
+// JSON lines. Every value is a number, a fixed word, hexadecimal, or an address in digits, so only a setting's name and values
+// need escaping at all.
 #include <chrono>
 #include <string>
 
@@ -62,6 +62,7 @@ void append_value(std::string& out, const Id<Tag>& id) {
 }
 void append_value(std::string& out, const IpAddress& address) { append_string(out, address.text()); }
 void append_value(std::string& out, const Host& host) { append_string(out, SocketAddress{host.ip, host.port}.text()); }
+void append_value(std::string& out, const SettingText& text) { append_string(out, text.view()); }
 void append_value(std::string& out, Reason reason) { append_string(out, name_of(reason)); }
 void append_value(std::string& out, const ReplyCode& reply) {
   std::string text = std::to_string(reply.code);

@@ -29,7 +29,7 @@ constexpr std::array<Rule, kKindCount> kRules{{
     {Kind::kek_created, "kek_created", Class::mandatory, mask(key), mask(user)},
     {Kind::process_started, "process_started", Class::mandatory, mask(), mask(partition, user)},
     {Kind::process_stopped, "process_stopped", Class::mandatory, mask(), mask(partition, user)},
-    {Kind::config_changed, "config_changed", Class::mandatory, mask(setting), mask(user)},
+    {Kind::config_changed, "config_changed", Class::mandatory, mask(setting), mask(user, instance, before, after)},
     {Kind::separation_none, "separation_none", Class::mandatory, mask(user), mask()},
     {Kind::audit_gap, "audit_gap", Class::mandatory, mask(source, first, count), mask()},
     {Kind::refusals_suppressed, "refusals_suppressed", Class::mandatory, mask(count), mask(client)},
@@ -84,6 +84,7 @@ bool in_range(Field, const Id<Tag>& id) {
   return !id.is_zero();
 }
 bool in_range(Field, const IpAddress&) { return true; }
+bool in_range(Field, const SettingText& text) { return text.size > 0 && text.size <= SettingText::kBytesMax; }
 bool in_range(Field, const Host& host) { return host.port != 0; }
 bool in_range(Field, Reason reason) { return reason != Reason::none && !name_of(reason).empty(); }
 bool in_range(Field, const ReplyCode& reply) {
@@ -98,6 +99,15 @@ bool in_range(Field field, Number number) {
 }
 
 }  // namespace
+
+SettingText::SettingText(std::string_view words) {
+  constexpr std::string_view kCut = "...";
+  const bool fits = words.size() <= kBytesMax;
+  const std::string_view shown = fits ? words : words.substr(0, kBytesMax - kCut.size());
+  char* end = std::ranges::copy(shown, octets.begin()).out;
+  if (!fits) end = std::ranges::copy(kCut, end).out;
+  size = static_cast<std::uint8_t>(end - octets.begin());
+}
 
 const Rule* rule_of(Kind kind) {
   auto index = static_cast<std::size_t>(kind) - 1;  // wraps for 0, which is no kind

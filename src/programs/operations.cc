@@ -10,7 +10,18 @@ namespace ringpost::programs {
 
 namespace {
 constexpr Duration kFollowPatience = std::chrono::seconds(2);
+
+event::Event event_of(const config::Change& change, std::uint32_t user) {
+  event::Event event{.kind = event::Kind::config_changed};
+  event.setting = config::key_id(change.key);
+  event.user = user;
+  const std::string_view instance = config::key_instance(change.key);
+  if (!instance.empty()) event.instance.emplace(instance);
+  if (!change.from.empty()) event.before.emplace(change.from);
+  if (!change.to.empty()) event.after.emplace(change.to);
+  return event;
 }
+}  // namespace
 
 Operations::Operations(config::Configuration configuration, std::string config_path, std::string config_opened,
                        std::vector<IpAddress> own_addresses, SettingsBoard& board, Log& log)
@@ -64,12 +75,12 @@ control::Answer Operations::get(std::string_view key) {
   return entry->text() + "\n";
 }
 
-control::Answer Operations::set(std::string_view assignment, std::uint32_t) {
+control::Answer Operations::set(std::string_view assignment, std::uint32_t user) {
   std::lock_guard lock{mutex_};
-  return apply(configuration_.with(assignment));
+  return apply(configuration_.with(assignment), user);
 }
 
-control::Answer Operations::reload(std::uint32_t) {
+control::Answer Operations::reload(std::uint32_t user) {
   std::lock_guard lock{mutex_};
   std::vector<config::Source> sources;
   if (!config_path_.empty()) {
@@ -77,11 +88,11 @@ control::Answer Operations::reload(std::uint32_t) {
     if (!read) return std::unexpected(read.error());
     sources = std::move(*read);
   }
-  return apply(configuration_.reloaded(sources));
+  return apply(configuration_.reloaded(sources), user);
 }
 
 // All of it, or nothing.
-control::Answer Operations::apply(config::Configuration::Built built) {
+control::Answer Operations::apply(config::Configuration::Built built, std::uint32_t user) {
   if (!built) return std::unexpected(text_of(built.error()));
   auto settings = std::make_shared<config::Settings>(built->settings());
   auto completed = complete(*settings, own_addresses_, board_.current()->dns.servers);
@@ -89,12 +100,14 @@ control::Answer Operations::apply(config::Configuration::Built built) {
   std::vector<config::Change> changes = config::Configuration::changes(configuration_, *built);
   configuration_ = std::move(*built);
   log_.set_level(settings->log.level);
-  if (!board_.publish(settings, kFollowPatience)) return std::unexpected("accepted, but a shard is too busy to follow yet");
-  std::string text;
+  std::vector<event::Event> events;
   for (const config::Change& change : changes) {
-    log_.info("setting changed", {{"key", OperatorText{change.key}}});
-    text += change.key + ": " + change.from + " -> " + change.to + "\n";
+    log_.info("setting changed", {{"key", OperatorText{change.key}}, {"user", user}});
+    events.push_back(event_of(change, user));
   }
+  if (!board_.publish(settings, events, kFollowPatience)) return std::unexpected("accepted, but a shard is too busy to follow yet");
+  std::string text;
+  for (const config::Change& change : changes) text += change.key + ": " + change.from + " -> " + change.to + "\n";
   return text.empty() ? "nothing changed\n" : text;
 }
 

@@ -42,7 +42,7 @@ class Operations final : public control::Daemon {
   void stop() override { board_.ask_to_stop(); }
 
  private:
-  control::Answer apply(config::Configuration::Built built);
+  control::Answer apply(config::Configuration::Built built, std::uint32_t user);
 
   std::mutex mutex_;
   config::Configuration configuration_;

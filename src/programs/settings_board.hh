@@ -6,8 +6,11 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <utility>
+#include <vector>
 
 #include "ringpost/config/settings.hh"
+#include "ringpost/event/event.hh"
 
 namespace ringpost::programs {
 
@@ -22,10 +25,12 @@ class SettingsBoard {
   }
   std::uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
 
-  /// All shards follow `settings` when this returns true; false when one of them did not within `patience`.
-  bool publish(std::shared_ptr<const config::Settings> settings, Duration patience) {
+  /// When this returns true all shards follow `settings`, and `events` (without stamps) are durable; false when one of them did not
+  /// within `patience`.
+  bool publish(std::shared_ptr<const config::Settings> settings, const std::vector<event::Event>& events, Duration patience) {
     std::unique_lock lock{mutex_};
     settings_ = std::move(settings);
+    events_.insert(events_.end(), events.begin(), events.end());
     followed_ = 0;
     generation_.fetch_add(1, std::memory_order_release);
     return changed_.wait_for(lock, patience, [&] { return followed_ == shards_; });
@@ -37,6 +42,12 @@ class SettingsBoard {
     changed_.notify_all();
   }
 
+  /// What was published and is to be recorded: for one shard, which follows when that is durable.
+  std::vector<event::Event> take_events() {
+    std::lock_guard lock{mutex_};
+    return std::exchange(events_, {});
+  }
+
   void ask_to_stop() { stop_asked_.store(true, std::memory_order_release); }
   bool stop_asked() const { return stop_asked_.load(std::memory_order_acquire); }
 
@@ -44,6 +55,7 @@ class SettingsBoard {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::shared_ptr<const config::Settings> settings_;
+  std::vector<event::Event> events_;
   std::size_t shards_;
   std::size_t followed_ = 0;
   std::atomic<std::uint64_t> generation_{1};

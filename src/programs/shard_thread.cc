@@ -73,7 +73,10 @@ runtime::Task<void> ShardThread::live() {
       if (std::uint64_t seen = board_.generation(); seen != generation) {
         generation = seen;
         shard.reconfigure(board_.current());
-        board_.follow(seen);
+        std::vector<event::Event> events;
+        if (seat_.options.index == 0) events = board_.take_events();
+        if (events.empty()) board_.follow(seen);
+        else shard.report(std::move(events), [this, seen] { board_.follow(seen); });
       }
       count_ring();
       mind_memory(shard);

@@ -4,6 +4,8 @@ namespace ringpost::shard {
 
 namespace {
 constexpr Duration kWritePause = std::chrono::milliseconds(200);
+// Of many events that stand alone so many go into one group.
+constexpr std::size_t kEventsTogether = 32;
 }
 
 AuditTrail::AuditTrail(runtime::Ring& ring, spool::Log& log, outbox::Outbox& outbox, const IncarnationId& incarnation,
@@ -66,6 +68,37 @@ void AuditTrail::report(const event::Event& event) {
 
 void AuditTrail::report(const EventBatch& batch) {
   for (const NumberedEvent& event : batch.events_) report(event.event);
+}
+
+void AuditTrail::report(std::vector<event::Event> events, std::function<void()> durable) {
+  scope_.spawn(write_all(std::move(events), std::move(durable)));
+}
+
+runtime::Task<void> AuditTrail::write_all(std::vector<event::Event> events, std::function<void()> durable) {
+  for (std::size_t at = 0; at < events.size();) {
+    EventBatch batch;
+    for (; at < events.size() && batch.size() < kEventsTogether; ++at) batch.add(events[at]);
+    const bool written = co_await write_batch(std::move(batch));
+    if (!written) co_return;
+  }
+  durable();
+}
+
+// Until it is durable; false: the server stops.
+runtime::Task<bool> AuditTrail::write_batch(EventBatch batch) {
+  for (;;) {
+    auto room = co_await log_.reserve(bytes_of(batch), spool::Use::upkeep);
+    if (!room && room.error().code == Errc::cancelled) co_return false;
+    if (room) {
+      put(*room, batch);
+      const spool::Ticket ticket = room->commit();
+      auto synced = co_await log_.durable(ticket);
+      if (synced) break;
+    }
+    co_await ring_.sleep_for(kWritePause);
+  }
+  durable(batch);
+  co_return true;
 }
 
 // Until it is durable.

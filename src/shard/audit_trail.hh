@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <vector>
 
@@ -53,6 +54,8 @@ class AuditTrail {
   /// An event that stands alone; written soon, nobody waits.
   void report(const event::Event& event);
   void report(const EventBatch& batch);
+  /// Several, in their order; `durable` is called once they all are.
+  void report(std::vector<event::Event> events, std::function<void()> durable);
 
   std::uint64_t sequence() const { return next_sequence_ - 1; }
   runtime::Task<void> stop() { co_await scope_.join(); }
@@ -64,6 +67,8 @@ class AuditTrail {
   };
   void settle();
   runtime::Task<void> write(NumberedEvent event);
+  runtime::Task<void> write_all(std::vector<event::Event> events, std::function<void()> durable);
+  runtime::Task<bool> write_batch(EventBatch batch);
   void put(spool::Room& room, NumberedEvent& event);
   void encode(NumberedEvent& event) const;
   void publish(const NumberedEvent& event);

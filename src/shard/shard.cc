@@ -251,6 +251,9 @@ void Shard::listen(const std::vector<receive::ListeningSocket>& sockets) {
 
 void Shard::listen_control(Fd listener) { world_->control->listen(listener); }
 void Shard::reconfigure(std::shared_ptr<const config::Settings> settings) { world_->reconfigure(std::move(settings)); }
+void Shard::report(std::vector<event::Event> events, std::function<void()> durable) {
+  world_->trail->report(std::move(events), std::move(durable));
+}
 void Shard::trim() { world_->trim(); }
 runtime::Task<void> Shard::stop(Duration patience) { return world_->stop(patience); }
 

@@ -166,6 +166,40 @@ def test_reload_changes_what_may_change(server, how):
         assert replies == ["250", "250", "452"]
 
 
+def test_each_change_is_in_the_audit_log(server):
+    def changes(expected):
+        def look():
+            return [{key: value for key, value in line.items() if key in ("setting", "instance", "before", "after", "user")}
+                    for line in server.audit_lines() if line["event"] == "config_changed"]
+        wait_until(f"{expected} changes in the audit log", lambda: len(look()) >= expected, meanwhile=server.must_run)
+        assert len(look()) == expected
+        return look()[-1]
+    me = os.getuid()
+    server.start()
+    server.ctl("set", "smtp.hops_max=7")
+    assert changes(1) == {"setting": "smtp.hops_max", "before": "50", "after": "7", "user": me}
+    server.ctl("set", "smtp.hops_max=7")  # no change
+    assert server.run_ctl("set", "smtp.hops_max=none").returncode == 1
+    server.ctl("set", "route.example.org=reject " + "no mail here " * 10)
+    assert changes(2) == {"setting": "route.DOMAIN", "instance": "example.org", "user": me,
+                          "after": ("reject " + "no mail here " * 10)[:61] + "..."}
+    server.settings["smtp.errors_max"], server.settings["smtp.recipients_max"] = "19", "21"
+    server.write_config()
+    server.ctl("reload")
+    assert changes(4) == {"setting": "smtp.errors_max", "before": "20", "after": "19", "user": me}
+    server.settings["smtp.errors_max"] = None
+    server.write_config()
+    server.process.send_signal(signal.SIGHUP)
+    assert changes(5)["after"] == "20"
+    # A start tells nothing of what was changed while nobody ran.
+    server.stop()
+    server.settings["smtp.recipients_max"] = "22"
+    server.write_config()
+    server.start()
+    server.ctl("set", "smtp.hops_max=8")
+    assert changes(6)["after"] == "8"
+
+
 def test_a_configuration_that_was_replaced_is_read(server):
     """Editors and configuration management write a new file and rename it."""
     server.start()

@@ -137,6 +137,8 @@ std::vector<KeyInfo> keys();
 std::string_view key_name(std::uint32_t id);
 /// The id of a key or of one instance of a family ("listener.a.role" has that of "listener.NAME.role"); 0 if unknown.
 std::uint32_t key_id(std::string_view key);
+/// Of an instance of a family, what stands for NAME or DOMAIN, as a view of `key`; else empty.
+std::string_view key_instance(std::string_view key);
 
 /// docs/configuration.md, whole.
 std::string reference_page();

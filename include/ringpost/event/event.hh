@@ -1,5 +1,6 @@
 // The audit event: what happened to a message, a key or a process, in numbers, ids, hosts and keyed hashes. There is no
-// field that could hold an address, a domain of an envelope, a subject, content, a reply's text or a credential.
+// field that could hold an address, a domain of an envelope, a subject, content, a reply's text or a credential. The only
+// words are an operator's own: what was changed of the configuration.
 #pragma once
 
 #include <array>
@@ -108,6 +109,17 @@ struct Host {
   friend bool operator==(const Host&, const Host&) = default;
 };
 
+/// Words of the configuration, at most kBytesMax octets of them; longer ones are cut and end in "...".
+struct SettingText {
+  static constexpr std::size_t kBytesMax = 64;
+  std::uint8_t size = 0;  ///< from 1
+  std::array<char, kBytesMax> octets{};
+  SettingText() = default;
+  explicit SettingText(std::string_view words);
+  std::string_view view() const { return {octets.data(), size}; }
+  friend bool operator==(const SettingText&, const SettingText&) = default;
+};
+
 /// Who says it, in which order, when. (incarnation, sequence) is the event's id; sequences of an incarnation start at 1
 /// and have no holes. Shards share no counter, so each shard's start is an incarnation of its own.
 struct Stamp {
@@ -144,6 +156,9 @@ struct Event {
   std::optional<std::uint64_t> count;    ///< how many are missing, or were suppressed
   std::optional<MessageId> report;       ///< the message that is the report
   std::optional<MessageId> successor;    ///< the message that goes on in its place
+  std::optional<SettingText> instance;   ///< of a setting that belongs to a family: what stands for NAME or DOMAIN
+  std::optional<SettingText> before;     ///< its value so far; absent: it was not set
+  std::optional<SettingText> after;      ///< its value from now on; absent: it is not set any more
   friend bool operator==(const Event&, const Event&) = default;
 };
 

@@ -11,6 +11,7 @@
 #include "ringpost/base/log.hh"
 #include "ringpost/config/settings.hh"
 #include "ringpost/control/backend.hh"
+#include "ringpost/event/event.hh"
 #include "ringpost/index/store.hh"
 #include "ringpost/metrics/shard_metrics.hh"
 #include "ringpost/policy/connections.hh"
@@ -70,6 +71,8 @@ class Shard {
   /// Begins to serve operators; for one shard.
   void listen_control(Fd listener);
   void reconfigure(std::shared_ptr<const config::Settings> settings);
+  /// Events without stamps, which this shard says as its own; `durable` is called when they are.
+  void report(std::vector<event::Event> events, std::function<void()> durable);
   /// Memory is short: gives back what lies idle.
   void trim();
   /// Ends sessions, deliveries, and the log, in this order, within about `patience`.

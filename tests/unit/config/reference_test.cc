@@ -23,6 +23,9 @@ TEST(Table, every_key_is_declared_well) {
   EXPECT_EQ(key_id("listener.a.role"), key_id("listener.NAME.role"));
   EXPECT_NE(key_id("listener.a.role"), 0u);
   EXPECT_EQ(key_id("nonsense"), 0u);
+  EXPECT_EQ(key_instance("listener.a.role"), "a");
+  EXPECT_EQ(key_instance("destination.*.example.org.rate"), "*.example.org");
+  EXPECT_EQ(key_instance("shards"), "");
   EXPECT_EQ(key_name(1), "");
 }
 

@@ -75,7 +75,7 @@ TEST(Codec, each_unknown_number_has_its_verdict) {
   EXPECT_EQ(with(2, 5), Malformed::value);
   EXPECT_EQ(with(3, 1), Malformed::value);
   EXPECT_EQ(with(37, 0x80), Malformed::value);   // a time before 1970
-  EXPECT_EQ(with(40, 0x08), Malformed::fields);  // bit 19 is no field
+  EXPECT_EQ(with(40, 0x40), Malformed::fields);  // bit 22 is no field
   EXPECT_EQ(with(100, kReasonCount), Malformed::value);  // no such reason
   EXPECT_EQ(with(100, 0), Malformed::value);     // "none" is no reason
 }
@@ -134,11 +134,18 @@ TEST(Rules, rows_stand_at_the_numbers_of_their_kinds_and_names_are_unique) {
     EXPECT_TRUE(names.insert(name_of(static_cast<Reason>(reason))).second) << reason;
 }
 
-TEST(Event, is_plain_and_holds_no_text) {
+TEST(Event, is_plain_and_holds_no_text_but_the_words_of_a_setting) {
   static_assert(std::is_trivially_copyable_v<Event>);
-  for_each_field(deferred(), [](Field, std::string_view, const auto& value) {
+  for_each_field(deferred(), [](Field field, std::string_view, const auto& value) {
     using Value = std::remove_cvref_t<decltype(*value)>;
-    static_assert(!std::is_constructible_v<Value, std::string_view> && !std::is_constructible_v<Value, std::string>);
+    if constexpr (std::is_same_v<Value, SettingText>) {
+      for (std::size_t number = 1; number <= kKindCount; ++number) {
+        const Rule& rule = *rule_of(static_cast<Kind>(number));
+        EXPECT_EQ(((rule.required | rule.allowed) & bit(field)) != 0, rule.kind == Kind::config_changed) << rule.name;
+      }
+    } else {
+      static_assert(!std::is_constructible_v<Value, std::string_view> && !std::is_constructible_v<Value, std::string>);
+    }
   });
 }
 

@@ -120,6 +120,16 @@ TEST(Json, absent_fields_are_left_out_and_settings_get_their_names) {
   EXPECT_TRUE(odd.ends_with(",\"setting\":\"a\\\"\\\\\\u000a\\u00ff\",\"user\":0}")) << odd;
 }
 
+TEST(Json, words_of_a_setting_are_cut_and_escaped) {
+  Event event{.kind = Kind::config_changed, .stamp = stamp(1), .setting = 77};
+  event.before = SettingText{"a \"b\""};
+  event.after = SettingText{std::string(65, 'x')};
+  EXPECT_EQ(SettingText{std::string(64, 'x')}.view(), std::string(64, 'x'));
+  std::string json;
+  append_json(event, json);
+  EXPECT_TRUE(json.ends_with(",\"before\":\"a \\\"b\\\"\",\"after\":\"" + std::string(61, 'x') + "...\"}")) << json;
+}
+
 TEST(Json, a_reply_without_an_enhanced_code_and_the_far_future) {
   Event event = deferred();
   event.reply = ReplyCode{451};

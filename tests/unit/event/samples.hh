@@ -101,7 +101,12 @@ inline std::vector<Event> one_of_each() {
   add({.kind = Kind::kek_created, .key = key, .user = 1000});
   add({.kind = Kind::process_started, .partition = partition, .user = 0});
   add({.kind = Kind::process_stopped, .partition = partition, .user = 0});
-  add({.kind = Kind::config_changed, .setting = 0x1234, .user = 0});
+  add({.kind = Kind::config_changed,
+       .setting = 0x1234,
+       .user = 0,
+       .instance = SettingText{"example.org"},
+       .before = SettingText{"smtp://192.0.2.1:25"},
+       .after = SettingText{std::string(SettingText::kBytesMax, 'x')}});
   add({.kind = Kind::separation_none, .user = 1000});
   add({.kind = Kind::audit_gap, .source = counting_id<IncarnationId>(9), .first = 1, .count = 5});
   add({.kind = Kind::refusals_suppressed, .client = client, .count = 1});
