@@ -106,13 +106,15 @@ Instant Deliverer::next_look() const {
   Instant next = surroundings_.queue.next_due();
   if (settings_->route.fallback.is_hold() && settings_->route.domains.empty()) next = kNever;
   else if (single_ && next != kNever) next = std::max(next, single_->suspended_until);
-  if (next <= now) next = kNever;
+  if (next <= now || waits_for_room_) next = kNever;
   return std::min(next, next_sweep_);
 }
 
 // True when there is more to sort and only others' turn ended it.
 bool Deliverer::sort_due() {
   if (stopping_ || (settings_->route.fallback.is_hold() && settings_->route.domains.empty())) return false;
+  waits_for_room_ = !surroundings_.source.has_room();
+  if (waits_for_room_) return false;
   if (single_) {
     fill_single();
     return false;

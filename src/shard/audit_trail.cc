@@ -74,6 +74,8 @@ void AuditTrail::report(std::vector<event::Event> events, std::function<void()> 
   scope_.spawn(write_all(std::move(events), std::move(durable)));
 }
 
+bool AuditTrail::has_room(std::uint64_t bytes_max) const { return outbox_.within({bytes_max, Duration::max()}); }
+
 runtime::Task<void> AuditTrail::write_all(std::vector<event::Event> events, std::function<void()> durable) {
   for (std::size_t at = 0; at < events.size();) {
     EventBatch batch;

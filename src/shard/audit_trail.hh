@@ -56,6 +56,8 @@ class AuditTrail {
   void report(const EventBatch& batch);
   /// Several, in their order; `durable` is called once they all are.
   void report(std::vector<event::Event> events, std::function<void()> durable);
+  /// False while so much waits for auditd that what can wait should not add to it.
+  bool has_room(std::uint64_t bytes_max) const;
 
   std::uint64_t sequence() const { return next_sequence_ - 1; }
   runtime::Task<void> stop() { co_await scope_.join(); }

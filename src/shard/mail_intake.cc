@@ -291,8 +291,14 @@ void MailIntake::give_back(std::unique_ptr<mime::Indexer> indexer) {
 }
 
 void MailIntake::refused(const receive::Envelope& envelope, std::uint64_t size, const receive::Refusal& refusal) {
-  auto suppressed = refusal_samples_.admit(parts_.ring.now());
-  if (!suppressed) return parts_.metrics.audit_suppressed.add();
+  // What may be sampled does not fill what is kept for auditd while it is away.
+  const bool has_room = parts_.trail.has_room(settings_->audit.buffer_bytes_max);
+  auto suppressed = has_room ? refusal_samples_.admit(parts_.ring.now()) : std::nullopt;
+  if (!suppressed) {
+    refusals_without_room_ += !has_room;
+    return parts_.metrics.audit_suppressed.add();
+  }
+  *suppressed += std::exchange(refusals_without_room_, 0);
   event::Event event{.kind = event::Kind::message_refused};
   event.client = envelope.client;
   event.size = size;

@@ -70,6 +70,7 @@ class MailIntake final : public receive::Intake {
   std::shared_ptr<const config::Settings> settings_;
   std::vector<std::unique_ptr<mime::Indexer>> idle_indexers_;
   LogLimit refusal_samples_;
+  std::uint64_t refusals_without_room_ = 0;  // beside those that were left out of the samples
   // The last domain mail was for: most often it is the next one's, too.
   std::string last_domain_;
   queue::Destination last_destination_{};

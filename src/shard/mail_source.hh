@@ -50,6 +50,7 @@ class MailSource final : public deliver::MailSource {
   void postpone(queue::Message& message, Error error) override;
   void put_back(queue::Message& message, Instant due, event::Reason reason) override;
   bool is_overdue(const queue::Message& message) const override;
+  bool has_room() const override { return parts_.trail.has_room(settings_->audit.buffer_bytes_max); }
 
   /// A message read from its log and opened; nothing of it is in clear anywhere else. For listings, too.
   runtime::Task<Result<std::unique_ptr<spool::MessageReader>>> read(const queue::Message& message);

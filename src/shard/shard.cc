@@ -68,6 +68,7 @@ struct Shard::World final : outbox::Listener, control::Handover, MeshBox::Handle
 
   void acknowledged(const IncarnationId& of, std::uint64_t sequence) override {
     for (auto& partition : partitions) partition->log().audit_acknowledged({of, sequence});
+    if (deliverer) deliverer->room_again();
   }
   bool pass(std::size_t shard, Fd connection, std::string_view request) override {
     MeshMessage message{.kind = MeshMessage::Kind::control};

@@ -56,6 +56,10 @@ class Deliverer {
   void start();
   /// Something is due, or the settings changed: look again. Cheap; never runs anything at once.
   void kick();
+  /// MailSource::has_room() may be true again. As cheap.
+  void room_again() {
+    if (waits_for_room_) kick();
+  }
   /// Permits of `destination` came, or others wait for them. As cheap.
   void permits_changed(std::uint64_t destination);
   void reconfigure(std::shared_ptr<const config::Settings> settings);
@@ -152,7 +156,7 @@ class Deliverer {
   runtime::Scope scope_;
   runtime::Signal dispatch_signal_;
   runtime::Signal worker_ended_;
-  bool stopping_ = false, cutting_ = false, kicked_ = false;
+  bool stopping_ = false, cutting_ = false, kicked_ = false, waits_for_room_ = false;
 
   std::unordered_map<std::uint64_t, std::unique_ptr<Site>> sites_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Account>> accounts_;

@@ -86,6 +86,8 @@ class MailSource {
   virtual void put_back(queue::Message& message, Instant due, event::Reason reason) = 0;
   /// It has waited so long that something is to be decided about it: a record() is wanted even if nothing can be tried.
   virtual bool is_overdue(const queue::Message&) const { return false; }
+  /// False while there is no room for what would come of an attempt: nothing new is tried until Deliverer::room_again().
+  virtual bool has_room() const { return true; }
 };
 
 /// Connections that this shard may hold now (policy::PermitBook behind a mailbox), by destination: a number that names it.
