@@ -198,11 +198,12 @@ def test_H14_mail_waits_while_the_audit_log_is_away_and_flows_again_by_itself(ho
 def test_H14_deliveries_wait_too_when_there_is_no_room_for_their_records(home):
     """What was taken before is much more than the buffer holds."""
     held = 2_000
-    with BenchSink() as sink, Server(home, settings={"audit.buffer_bytes_max": "30 KiB"}) as server:
+    with BenchSink() as sink, Server(home) as server:
         with Client(server.port) as client:
             for _ in range(held):
                 client.send("anna@example.org", ["bert@example.net"], CONTENT)
         wait_until("the records so far", lambda: pending(server) == 0, meanwhile=server.must_run)
+        server.ctl("set", "audit.buffer_bytes_max=30 KiB")
         with stopped(server):
             server.ctl("set", f"route.default={sink.route}")
             wait_until("a full buffer", lambda: pending(server) >= 200, meanwhile=server.must_run)
