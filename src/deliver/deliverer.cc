@@ -136,7 +136,7 @@ void Deliverer::fill_single() {
   while (site.jobs.size() < site.room()) {
     queue::Message* message = surroundings_.queue.take_due(now);
     if (!message) break;
-    site.jobs.push_back({.message = message});
+    site.line_up({.message = message});
   }
   attend_later(site);
 }

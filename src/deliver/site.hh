@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,6 +32,7 @@ struct Job {
   queue::Message* message = nullptr;
   Split* split = nullptr;                 ///< null: this is all of it
   std::vector<std::uint32_t> recipients;  ///< empty: all that wait
+  std::uint64_t round = 0;                ///< of the line: one job of each sender
 };
 
 /// What sites share that one limit is for: a site of its own, or all whose hosts a pattern of the configuration names.
@@ -55,7 +57,14 @@ struct Site {
   std::uint64_t messages_max = 1;
   config::Rate rate;
 
-  std::deque<Job> jobs;
+  std::deque<Job> jobs;  ///< by round: who has many here is not before who has one
+  void line_up(Job job) {
+    const auto mine = std::find_if(jobs.rbegin(), jobs.rend(), [&](const Job& other) { return other.message->sender == job.message->sender; });
+    job.round = mine != jobs.rend() ? mine->round + 1 : jobs.empty() ? 0 : jobs.front().round;
+    auto place = jobs.end();
+    while (place != jobs.begin() && std::prev(place)->round > job.round) --place;
+    jobs.insert(place, std::move(job));
+  }
   runtime::Signal work;
   std::size_t workers = 0, idle = 0, woken = 0;  // woken: of the idle, who have not looked yet
   std::size_t open = 0;                          ///< connections that said 250 to EHLO

@@ -85,14 +85,21 @@ void Deliverer::take(Site& site, Job job) {
   site.used = now;
   if (now < site.suspended_until) return put_back(site, std::move(job), site.suspended_until);
   // Recipients of one message that come to the same hosts by several ways share a transaction.
-  if (job.split && !site.jobs.empty() && site.jobs.back().split == job.split) {
-    auto& together = site.jobs.back().recipients;
-    together.insert(together.end(), job.recipients.begin(), job.recipients.end());
-    --job.split->legs;
-    return;
+  if (job.split) {
+    const auto other = std::ranges::find(site.jobs, job.split, &Job::split);
+    if (other != site.jobs.end()) {
+      other->recipients.insert(other->recipients.end(), job.recipients.begin(), job.recipients.end());
+      --job.split->legs;
+      return;
+    }
   }
-  if (site.jobs.size() >= site.room()) return put_back(site, std::move(job), now + Site::kLookAgainMin);
-  site.jobs.push_back(std::move(job));
+  site.line_up(std::move(job));
+  if (site.jobs.size() > site.room()) {
+    // Of who has most in it.
+    Job last = std::move(site.jobs.back());
+    site.jobs.pop_back();
+    put_back(site, std::move(last), now + Site::kLookAgainMin);
+  }
   attend_later(site);
 }
 

@@ -1,6 +1,7 @@
 #include "ringpost/queue/queue.hh"
 
 #include <algorithm>
+#include <utility>
 
 #include "ringpost/base/assert.hh"
 
@@ -8,7 +9,11 @@ namespace ringpost::queue {
 
 namespace {
 constexpr std::size_t kIdle = static_cast<std::size_t>(-1);
-}
+// So many that fell due get into their senders' lines for each that is taken: all of them soon, and no long pause for it.
+constexpr std::size_t kLinedUpAtOnce = 256;
+// An empty line keeps memory for so many, that a crowd of senders, one after the other, leaves nothing behind.
+constexpr std::size_t kKeptMax = 256;
+}  // namespace
 
 Message& Queue::add(std::unique_ptr<Message> message) {
   Message& added = *message;
@@ -29,11 +34,24 @@ void Queue::remove(Message& message) {
 }
 
 Message* Queue::take_due(Instant now) {
-  if (heap_.empty() || heap_.front()->due > now) return nullptr;
-  Message& message = *heap_.front();
-  unschedule(message);
-  message.in_delivery = true;
-  return &message;
+  Message* message = nullptr;
+  for (std::size_t i = 0; i < kLinedUpAtOnce && !later_.empty() && later_.front().due <= now; ++i) {
+    Message& due = later_.front();
+    later_.remove(due);
+    // The only one that is due needs no turn.
+    if (turns_.empty() && (later_.empty() || later_.front().due > now)) {
+      message = &due;
+      break;
+    }
+    turns_.push(due);
+  }
+  if (!message) {
+    Message* next = turns_.next();
+    if (!next || next->due > now) return nullptr;
+    message = &turns_.take();
+  }
+  message->in_delivery = true;
+  return message;
 }
 
 Message* Queue::take_owing() {
@@ -48,7 +66,10 @@ Message* Queue::take_owing() {
   return nullptr;
 }
 
-Instant Queue::next_due() const { return heap_.empty() ? kNever : heap_.front()->due; }
+Instant Queue::next_due() {
+  if (const Message* next = turns_.next()) return next->due;
+  return later_.empty() ? kNever : later_.front().due;
+}
 
 void Queue::schedule(Message& message, Instant due) {
   unschedule(message);
@@ -61,25 +82,83 @@ void Queue::schedule(Message& message, Instant due) {
   }
   if (message.waiting() == 0) return;
   message.order = order_++;
+  later_.push(message);
+}
+
+void Queue::unschedule(Message& message) {
+  if (message.heap_position == kIdle) return;
+  if (message.has_turn) turns_.remove(message);
+  else later_.remove(message);
+}
+
+// ---- Turns
+
+void Turns::push(Message& message) {
+  const std::size_t line = message.sender % kLines;
+  message.has_turn = true;
+  lines_[line].push(message);
+  ++size_;
+  if (std::exchange(stands_[line], true)) return;
+  round_[(first_ + standing_++) % kLines] = static_cast<std::uint16_t>(line);
+}
+
+void Turns::remove(Message& message) {
+  DueHeap& line = lines_[message.sender % kLines];
+  message.has_turn = false;
+  line.remove(message);
+  line.keep_little(kKeptMax);
+  --size_;
+}
+
+Message* Turns::next() {
+  while (standing_ > 0) {
+    const DueHeap& line = lines_[round_[first_]];
+    if (!line.empty()) return &line.front();
+    leave();
+  }
+  return nullptr;
+}
+
+Message& Turns::take() {
+  const std::uint16_t line = round_[first_];
+  Message& message = lines_[line].front();
+  remove(message);
+  leave();
+  if (lines_[line].empty()) return message;
+  stands_[line] = true;
+  round_[(first_ + standing_++) % kLines] = line;
+  return message;
+}
+
+// The first line leaves the round.
+void Turns::leave() {
+  stands_[round_[first_]] = false;
+  first_ = (first_ + 1) % kLines;
+  --standing_;
+}
+
+// ---- DueHeap
+
+void DueHeap::push(Message& message) {
   heap_.push_back(&message);
   message.heap_position = heap_.size() - 1;
   sift_up(message.heap_position);
 }
 
-void Queue::unschedule(Message& message) {
-  if (message.heap_position == kIdle) return;
+void DueHeap::remove(Message& message) {
   std::size_t hole = message.heap_position;
   RP_ASSERT(hole < heap_.size() && heap_[hole] == &message);
   Message& last = *heap_.back();
   heap_.pop_back();
   message.heap_position = kIdle;
-  if (&last == &message) return;
-  place(hole, last);
-  sift_up(hole);
-  sift_down(last.heap_position);
+  if (&last != &message) {
+    place(hole, last);
+    sift_up(hole);
+    sift_down(last.heap_position);
+  }
 }
 
-void Queue::sift_up(std::size_t position) {
+void DueHeap::sift_up(std::size_t position) {
   Message& message = *heap_[position];
   while (position > 0) {
     std::size_t parent = (position - 1) / 4;
@@ -90,7 +169,7 @@ void Queue::sift_up(std::size_t position) {
   place(position, message);
 }
 
-void Queue::sift_down(std::size_t position) {
+void DueHeap::sift_down(std::size_t position) {
   Message& message = *heap_[position];
   for (;;) {
     std::size_t first = position * 4 + 1, best = position;

@@ -1,6 +1,7 @@
 // What stands for addresses and domains where they must not: equal ones of one store give equal hashes.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <string_view>
 
@@ -15,6 +16,11 @@ namespace ringpost::shard {
 inline std::optional<event::AddressHash> address_hash(const Key256& key, std::string_view address) {
   if (address.empty()) return std::nullopt;
   return event::AddressHash{crypto::keyed_hash(key.view(), address)};
+}
+
+/// Of the reverse path, from what stands for it in the audit log; the null sender is one, too.
+inline queue::Sender sender_of(const std::optional<event::AddressHash>& hash) {
+  return hash ? std::max<queue::Sender>(load_le<queue::Sender>(hash->bytes.data()), 1) : queue::Sender{1};
 }
 
 /// Of the domain of a message's recipients, in any case; zero for none: then it is opened to be routed.

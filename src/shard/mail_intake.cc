@@ -53,7 +53,7 @@ class MailIncoming final : public receive::Incoming {
   spool::Envelope describe(const receive::Envelope& envelope, bool eight_bit);
   void count_notice();
   void hand_over(const receive::Envelope& envelope, bool eight_bit, const spool::Position& place, WallTime arrived,
-                 const queue::Destination& destination);
+                 const queue::Destination& destination, queue::Sender sender);
 
   MailIntake& intake_;
   MessageId id_;
@@ -159,7 +159,7 @@ runtime::Task<Result<>> MailIncoming::commit(const receive::Envelope& envelope, 
   }
   parts.trail.durable(events);
   if (envelope.reverse_path().empty()) count_notice();
-  hand_over(envelope, eight_bit, *place, arrived, draft.scheduling.destination);
+  hand_over(envelope, eight_bit, *place, arrived, draft.scheduling.destination, sender_of(accepted.sender));
   co_return Result<>{};
 }
 
@@ -180,12 +180,13 @@ void MailIncoming::count_notice() {
 
 // Into the queue, with its content while it is still in memory.
 void MailIncoming::hand_over(const receive::Envelope& envelope, bool eight_bit, const spool::Position& place, WallTime arrived,
-                             const queue::Destination& destination) {
+                             const queue::Destination& destination, queue::Sender sender) {
   IntakeParts& parts = intake_.parts_;
   auto message = std::make_unique<queue::Message>();
   message->id = id_;
   message->place = place;
   message->destination = destination;
+  message->sender = sender;
   message->size = size_;
   message->arrived = message->due_wall = arrived;
   message->accepted_at = message->born = message->due = parts.ring.now();

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "shard/keyed_hashes.hh"
+
 namespace ringpost::shard {
 
 namespace {
@@ -99,6 +101,7 @@ void OwnMail::hand_over(const OwnTerms& terms, const spool::Position& place) {
   message->partition = partition_.number();
   message->place = place;
   message->destination = terms.destination;
+  message->sender = sender_of(address_hash(parts_.hash_key, terms.sender));
   message->size = size_;
   message->arrived = terms.arrived;
   message->due_wall = parts_.ring.wall_now();

@@ -37,6 +37,9 @@ struct Recipient {
 /// Tells apart where messages go without saying it: equal domains of one store give equal hashes.
 using Destination = std::array<std::byte, 16>;
 
+/// Tells apart who sent messages, roughly: a part of the reverse path's keyed hash, never zero. Zero: it is not known.
+using Sender = std::uint16_t;
+
 /// Bytes and key of a message that was just received, so that its first delivery reads no disk. Owned by the message.
 class Hot {
  public:
@@ -49,6 +52,7 @@ class Hot {
 struct Message {
   MessageId id;
   std::uint16_t partition = 0;  ///< which of the shard's logs `place` is in
+  Sender sender = 0;            ///< whose turn it takes; not changed once the queue has it
   spool::Position place;
   std::uint32_t revision = 0;   ///< outcomes recorded so far
   Destination destination{};    ///< keyed hash of the domain of all its recipients; zero: there are several
@@ -87,6 +91,7 @@ struct Message {
   std::uint64_t changed_in = 0;  ///< generation of the first record that the row does not reflect, or an older one; 0: there is none
 
   // Places in the queue's structures.
+  bool has_turn = false;        ///< it was due and is in the line of its sender
   std::size_t heap_position = static_cast<std::size_t>(-1);
   std::uint64_t order = 0;
 };

@@ -1,6 +1,7 @@
-// What to deliver when: the messages of one shard, ordered by their due time.
+// What to deliver when: the messages of one shard, by their due time, and of what is due, one of each sender after the other.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -10,6 +11,57 @@
 #include "ringpost/queue/message.hh"
 
 namespace ringpost::queue {
+
+/// Messages by due time; equal ones keep the order in which they came. A heap whose members know their places.
+class DueHeap {
+ public:
+  bool empty() const { return heap_.empty(); }
+  std::size_t size() const { return heap_.size(); }
+  Message& front() const { return *heap_.front(); }
+  void push(Message& message);
+  /// It must be in this heap.
+  void remove(Message& message);
+  /// Gives back the memory of an empty heap that had more than `most` members.
+  void keep_little(std::size_t most) {
+    if (heap_.empty() && heap_.capacity() > most) heap_ = {};
+  }
+
+ private:
+  static bool before(const Message& a, const Message& b) { return a.due < b.due || (a.due == b.due && a.order < b.order); }
+  void place(std::size_t position, Message& message) {
+    heap_[position] = &message;
+    message.heap_position = position;
+  }
+  void sift_up(std::size_t position);
+  void sift_down(std::size_t position);
+
+  std::vector<Message*> heap_;
+};
+
+/// Messages that are due, in a line for each sender; lines have turns. Senders are told apart by kLines lines, so that memory is
+/// bounded: two that share one are one sender here.
+class Turns {
+ public:
+  static constexpr std::size_t kLines = 1024;
+
+  bool empty() const { return size_ == 0; }
+  std::size_t size() const { return size_; }
+  void push(Message& message);
+  void remove(Message& message);
+  /// The one whose turn is next; nullptr when there is none.
+  Message* next();
+  /// Ends the turn of next().
+  Message& take();
+
+ private:
+  void leave();
+
+  std::array<DueHeap, kLines> lines_;
+  // Lines that have something, and some that had; each stands here once.
+  std::array<std::uint16_t, kLines> round_{};
+  std::array<bool, kLines> stands_{};
+  std::size_t first_ = 0, standing_ = 0, size_ = 0;
+};
 
 /// A pure core: it knows no clock and does no I/O; the caller passes the time.
 class Queue {
@@ -24,10 +76,11 @@ class Queue {
   /// The message is gone from here (the caller saw to the log).
   void remove(Message& message);
 
-  /// The earliest message that is due at `now`, unscheduled and marked in_delivery; null when there is none.
+  /// A message that is due at `now`, unscheduled and marked in_delivery; null when there is none. Of one sender the earliest comes
+  /// first; senders take turns, however much each has.
   Message* take_due(Instant now);
   /// When take_due will next have something; kNever when nothing is scheduled.
-  Instant next_due() const;
+  Instant next_due();
   /// A message that owes a report, unscheduled and marked in_delivery; null when there is none.
   Message* take_owing();
   /// Ends in_delivery (if set) and schedules it at `due`, unless it is held or has nothing to wait for. If it owes a report and
@@ -37,7 +90,7 @@ class Queue {
   void unschedule(Message& message);
 
   std::size_t size() const { return messages_.size(); }
-  std::size_t scheduled() const { return heap_.size(); }
+  std::size_t scheduled() const { return later_.size() + turns_.size(); }
   /// Every message here, in no order. `visit` must not change the queue.
   template <typename Visit>
   void for_each(Visit visit) const {
@@ -45,16 +98,9 @@ class Queue {
   }
 
  private:
-  static bool before(const Message& a, const Message& b) { return a.due < b.due || (a.due == b.due && a.order < b.order); }
-  void place(std::size_t position, Message& message) {
-    heap_[position] = &message;
-    message.heap_position = position;
-  }
-  void sift_up(std::size_t position);
-  void sift_down(std::size_t position);
-
   std::unordered_map<MessageId, std::unique_ptr<Message>> messages_;
-  std::vector<Message*> heap_;
+  DueHeap later_;
+  Turns turns_;
   std::deque<MessageId> owing_;  // some may be gone, or taken already
   std::uint64_t order_ = 0;
 };

@@ -70,6 +70,30 @@ TEST(Sites, a_dead_destination_with_a_backlog_hinders_nobody_and_its_mail_is_not
   EXPECT_EQ(other.messages.size(), 3000u);
 }
 
+/// 10,000 messages of one sender wait; how long the slowest of some takes that come late.
+Duration slowest_behind_a_crowd(const config::Settings& settings, bool of_the_same_sender) {
+  Bench bench({.delay = milliseconds{20}}, settings);
+  for (int i = 0; i < 10'000; ++i) (void)bench.send({.reverse_path = "crowd@client.test", .recipients = {"a@good.test"}});
+  bench.run_for(seconds{20});
+  std::vector<std::size_t> late;
+  for (int i = 0; i < 10; ++i) {
+    const std::string sender = of_the_same_sender ? "crowd@client.test" : "late" + std::to_string(i) + "@client.test";
+    late.push_back(bench.send({.reverse_path = sender, .recipients = {"b@good.test"}}));
+    bench.run_for(milliseconds{330});
+  }
+  bench.world.run_until([&] { return std::ranges::all_of(late, [&](std::size_t number) { return !bench.attempts[number].empty(); }); }, minutes{20});
+  const Duration slowest = bench.slowest(late);
+  bench.stop(Duration{});
+  return slowest;
+}
+
+TEST(Sites, who_sent_much_does_not_make_another_sender_wait_behind_all_of_it) {
+  for (const config::Settings& settings : {routed(), small_settings()}) {
+    EXPECT_LT(slowest_behind_a_crowd(settings, false), milliseconds{500});
+    EXPECT_GT(slowest_behind_a_crowd(settings, true), seconds{2}) << "who is one sender with the crowd waits with it";
+  }
+}
+
 TEST(Attacks, N6_a_tarpit_with_a_backlog_keeps_nobody_waiting) {
   config::Settings settings = routed();
   settings.deliver.connections_total = 100;

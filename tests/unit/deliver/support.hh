@@ -295,6 +295,7 @@ class Bench final : private MailSource {
     message->recipients.resize(mail.recipients.size());
     message->due = world.now();
     message->destination = destination_of(mail.recipients);
+    message->sender = static_cast<queue::Sender>(std::hash<std::string>{}(mail.reverse_path) | 1);
     mails_.push_back(std::make_unique<Mail>(std::move(mail)));
     attempts.emplace_back();
     sent.push_back(world.now());

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <set>
+#include <vector>
 
 #include "ringpost/queue/schedule.hh"
 
@@ -46,6 +47,75 @@ TEST(Queue, messages_due_together_keep_their_order) {
   Queue queue;
   for (int i = 0; i < 50; ++i) queue.add(message(static_cast<std::uint8_t>(i), at(5)));
   for (int i = 0; i < 50; ++i) EXPECT_EQ(std::to_integer<int>(queue.take_due(at(5))->id.bytes[0]), i);
+}
+
+std::unique_ptr<Message> from(Sender sender, std::size_t number, Instant due) {
+  auto made = message(0, due);
+  for (std::size_t i = 0; i < 4; ++i) made->id.bytes[i] = static_cast<std::byte>(number >> (8 * i));
+  made->sender = sender;
+  return made;
+}
+
+TEST(Queue, senders_take_turns_however_much_each_has) {
+  Queue queue;
+  std::size_t number = 0;
+  for (int i = 0; i < 10'000; ++i) queue.add(from(1, ++number, at(i)));
+  ASSERT_EQ(queue.take_due(at(20'000))->sender, 1);
+  queue.add(from(2, ++number, at(20'000)));
+  for (int i = 0; i < 50; ++i) queue.add(from(3, ++number, at(20'000 + i)));
+  // Within a few turns each has been served as often as it could be, and what is due first of each comes first.
+  std::vector<int> served(4);
+  Instant last{};
+  for (int i = 0; i < 500; ++i) {
+    Message* taken = queue.take_due(at(30'000));
+    ASSERT_NE(taken, nullptr);
+    ++served[taken->sender];
+    if (taken->sender != 1) continue;
+    EXPECT_GT(taken->due, last);
+    last = taken->due;
+    if (served[1] == 260) { EXPECT_EQ(served[2], 1) << "nobody waits for all that were due before"; }
+  }
+  EXPECT_EQ(served[2], 1);
+  EXPECT_EQ(served[3], 50);
+}
+
+// Whatever comes, leaves and waits again in whatever order: each is taken once, when it is due, and nothing is left.
+TEST(Queue, turns_lose_nobody) {
+  Prng prng{5};
+  Queue queue;
+  std::vector<MessageId> known;
+  std::vector<Message*> taken;
+  std::int64_t now = 0;
+  for (std::size_t number = 1; number < 20'000; ++number) {
+    switch (prng.below(5)) {
+      case 0:
+      case 1: {
+        const auto sender = static_cast<Sender>(prng.below(3) ? prng.below(5) : prng.below(3000));
+        known.push_back(queue.add(from(sender, number, at(now + static_cast<std::int64_t>(prng.below(100))))).id);
+        break;
+      }
+      case 2:
+        if (Message* message = queue.take_due(at(now))) {
+          ASSERT_LE(message->due, at(now));
+          taken.push_back(message);
+        }
+        break;
+      case 3:
+        if (taken.empty()) break;
+        if (prng.one_in(2)) queue.schedule(*taken.back(), at(now + static_cast<std::int64_t>(prng.below(50))));
+        else queue.remove(*taken.back());
+        taken.pop_back();
+        break;
+      default:
+        now += static_cast<std::int64_t>(prng.below(20));
+        if (known.empty()) break;
+        if (Message* some = queue.find(known[prng.below(known.size())]); some && !some->in_delivery) queue.remove(*some);
+    }
+    ASSERT_EQ(queue.scheduled() + taken.size(), queue.size());
+  }
+  while (Message* message = queue.take_due(at(now + 1000))) queue.remove(*message);
+  EXPECT_EQ(queue.size(), taken.size());
+  EXPECT_EQ(queue.next_due(), kNever);
 }
 
 TEST(Queue, held_and_finished_messages_are_never_due) {
