@@ -383,8 +383,8 @@ constexpr Key kTable[] = {
          .min = 1,
          .max = 1'000'000,
          .auto_word = "none",
-         .help = "Messages to such a host in so much time, for example 10/s, 600/m or 5000/h; each shard has its equal share. none: as fast as "
-                 "it goes."}),
+         .help = "Messages to such a host in so much time, for example 10/s, 600/m or 5000/h, all shards together. none: as fast as it "
+                 "goes."}),
 
     key<FIELD(spool.directory)>({.name = "spool.directory",
                                  .type = Type::path,

@@ -61,6 +61,13 @@ void Deliverer::permits_changed(std::uint64_t destination) {
   kick();
 }
 
+void Deliverer::tokens_came(std::uint64_t site) {
+  const auto found = sites_.find(site);
+  if (found == sites_.end()) return;
+  attend_later(*found->second);
+  kick();
+}
+
 void Deliverer::reconfigure(std::shared_ptr<const config::Settings> settings) {
   settings_ = std::move(settings);
   ++settings_generation_;
@@ -253,6 +260,7 @@ void Deliverer::sweep() {
     Site& site = *entry.second;
     if (&site == single_ || site.workers > 0 || !site.jobs.empty() || site.needs_attention || now < site.suspended_until) return false;
     if (now < site.used + kMemory) return false;
+    if (site.rate.messages != 0) surroundings_.permits.forget_tokens(site.id);
     leave_account(site);
     return true;
   });

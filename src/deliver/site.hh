@@ -108,10 +108,6 @@ struct Site {
     return next_slot;
   }
 
-  // Rate: a bucket that fills steadily.
-  double tokens = 1;
-  Instant filled{};
-
   Instant used{};  ///< when it last had work
 };
 

@@ -10,20 +10,8 @@ namespace {
 
 // Of a site with many addresses so many are tried for one connection.
 constexpr std::size_t kAddressesTried = 6;
-
-/// How long until the next message may go; zero: now, and a token is taken.
-Duration wait_for_token(Site& site, std::size_t shards, Instant now) {
-  if (site.rate.messages == 0) return {};
-  const double per_s = static_cast<double>(site.rate.messages) / std::chrono::duration<double>(site.rate.per).count() / static_cast<double>(shards);
-  const double passed = std::chrono::duration<double>(now - std::max(site.filled, now - std::chrono::hours(1))).count();
-  site.tokens = std::min(std::max(per_s, 1.0), site.tokens + passed * per_s);
-  site.filled = now;
-  if (site.tokens >= 1) {
-    site.tokens -= 1;
-    return {};
-  }
-  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>((1 - site.tokens) / per_s)) + Duration{1};
-}
+// Who waits for a token is woken when there is one; and looks again now and then.
+constexpr Duration kTokenPatience = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -36,15 +24,16 @@ runtime::Task<void> Deliverer::work(Site& site) {
   while (!stopping_ && generation == settings_generation_ && surroundings_.ring.now() >= site.suspended_until) {
     const Instant now = surroundings_.ring.now();
     const bool work_waits = !site.jobs.empty();
-    const Duration pause = work_waits ? wait_for_token(site, surroundings_.shards, now) : Duration{};
-    if (!work_waits || pause > Duration{}) {
+    const bool may_go = work_waits && (site.rate.messages == 0 || surroundings_.permits.take_token(site.id, site.rate, site.jobs.size()));
+    if (!may_go) {
       if (!work_waits && (surroundings_.permits.contended(account.id) || account.hungry || !standing_.empty())) break;
-      if (work_waits && pause > patience && connection) co_await close(site, connection);
       ++site.idle;
-      bool woken = co_await site.work.wait(now + (work_waits ? pause : patience));
+      bool woken = co_await site.work.wait(now + (work_waits && !connection ? std::max(patience, kTokenPatience) : patience));
       --site.idle;
       if (site.woken > 0) --site.woken;
-      if (!woken && !work_waits && site.jobs.empty()) break;
+      if (woken) continue;
+      if (!work_waits && site.jobs.empty()) break;
+      if (connection) co_await close(site, connection);  // its rate is a slow one
       continue;
     }
     Job job = std::move(site.jobs.front());

@@ -87,12 +87,18 @@ runtime::Task<void> PermitDesk::send_again() {
 
 runtime::Task<void> PermitDesk::stop() {
   stopping_ = true;
+  co_await tokens_.stop();
   co_await scope_.join();
 }
 
 void PermitDesk::take(std::size_t from, const MeshMessage& message) {
-  if (message.kind == MeshMessage::Kind::permits_wanted) take_wish(from, message);
-  else take_grant(message);
+  switch (message.kind) {
+    case MeshMessage::Kind::control: break;
+    case MeshMessage::Kind::permits_wanted: return take_wish(from, message);
+    case MeshMessage::Kind::permits_granted: return take_grant(message);
+    case MeshMessage::Kind::tokens_wanted:
+    case MeshMessage::Kind::tokens_granted: return tokens_.take(from, message);
+  }
 }
 
 // ---- the home of a destination

@@ -11,6 +11,7 @@
 #include "ringpost/policy/permits.hh"
 #include "ringpost/runtime/scope.hh"
 #include "ringpost/shard/mesh.hh"
+#include "shard/token_desk.hh"
 
 namespace ringpost::shard {
 
@@ -18,22 +19,34 @@ namespace ringpost::shard {
 /// forget(); the next one has a higher number. A book lives as long as some shard holds or wants a permit.
 class PermitDesk final : public deliver::Permits {
  public:
-  PermitDesk(runtime::Ring& ring, MeshBox& mesh) : ring_(ring), mesh_(mesh), scope_(ring) {}
+  PermitDesk(runtime::Ring& ring, MeshBox& mesh)
+      : ring_(ring),
+        mesh_(mesh),
+        tokens_(ring, mesh.shards(), [this](std::size_t shard, const MeshMessage& message) { send(shard, message); }),
+        scope_(ring) {}
 
-  void set_deliverer(deliver::Deliverer& deliverer) { deliverer_ = &deliverer; }
+  void set_deliverer(deliver::Deliverer& deliverer) {
+    deliverer_ = &deliverer;
+    tokens_.set_deliverer(deliverer);
+  }
 
   void want(std::uint64_t destination, std::uint32_t connections, std::uint32_t limit) override;
   std::uint32_t held(std::uint64_t destination) const override;
   void release_one(std::uint64_t destination) override;
   bool contended(std::uint64_t destination) const override;
   void forget(std::uint64_t destination) override;
+  bool take_token(std::uint64_t destination, const config::Rate& rate, std::size_t waiting) override {
+    return tokens_.take_token(destination, rate, waiting);
+  }
+  void forget_tokens(std::uint64_t destination) override { tokens_.forget(destination); }
 
-  /// A message of another shard (or of this one) about permits.
+  /// A message of another shard (or of this one) about permits or tokens.
   void take(std::size_t from, const MeshMessage& message);
   /// Await before it dies.
   runtime::Task<void> stop();
   std::size_t lines() const { return lines_.size(); }
   std::size_t books() const { return homes_.size(); }
+  const TokenDesk& tokens() const { return tokens_; }
 
  private:
   struct Line {
@@ -68,6 +81,7 @@ class PermitDesk final : public deliver::Permits {
   std::unordered_map<std::uint64_t, Line> lines_;
   std::uint64_t lines_begun_ = 0;
   std::unordered_map<std::uint64_t, Home> homes_;
+  TokenDesk tokens_;
 
   using Recipient = std::tuple<std::size_t, MeshMessage::Kind, std::uint64_t>;  // shard, what about, destination
   std::map<Recipient, MeshMessage> unsent_;  // a peer was behind; a newer message takes an older one's place

@@ -62,6 +62,8 @@ class Deliverer {
   }
   /// Permits of `destination` came, or others wait for them. As cheap.
   void permits_changed(std::uint64_t destination);
+  /// Tokens of a site's rate came. As cheap.
+  void tokens_came(std::uint64_t site);
   void reconfigure(std::shared_ptr<const config::Settings> settings);
   /// Takes up no further message; waits for running attempts until `deadline`, then breaks their connections.
   runtime::Task<void> stop(Instant deadline);

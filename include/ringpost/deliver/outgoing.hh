@@ -11,6 +11,7 @@
 #include "ringpost/base/bytes.hh"
 #include "ringpost/base/error.hh"
 #include "ringpost/base/secret.hh"
+#include "ringpost/config/settings.hh"
 #include "ringpost/event/event.hh"
 #include "ringpost/queue/message.hh"
 #include "ringpost/runtime/task.hh"
@@ -104,6 +105,11 @@ class Permits {
   virtual bool contended(std::uint64_t destination) const = 0;
   /// Nothing is held, nothing wanted, and that will be so for a while.
   virtual void forget(std::uint64_t destination) = 0;
+  /// Takes a token for one message to `destination`: all shards together get as many as its rate allows, by demand. False: there is none
+  /// now; Deliverer::tokens_came() follows. `waiting`: messages that want one, this one included.
+  virtual bool take_token(std::uint64_t destination, const config::Rate& rate, std::size_t waiting) = 0;
+  /// No token of `destination` will be wanted for a while.
+  virtual void forget_tokens(std::uint64_t destination) = 0;
 };
 
 }  // namespace ringpost::deliver

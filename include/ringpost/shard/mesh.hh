@@ -1,4 +1,4 @@
-// What the shards of one process say to each other: descriptors of operators' connections, and permits. Never mail, never keys.
+// What the shards of one process say to each other: descriptors of operators' connections, permits and tokens of rates. Never mail, never keys.
 #pragma once
 
 #include <array>
@@ -16,6 +16,8 @@ struct MeshMessage {
     control,         ///< descriptor, text: go on with this operator's connection
     permits_wanted,  ///< destination, line, wanted, limit, total returned: to the destination's home shard
     permits_granted, ///< destination, line, total granted, contended: from the home shard
+    tokens_wanted,   ///< destination, line, total wanted, granted, limit and per (the rate): to the destination's home shard
+    tokens_granted,  ///< destination, line, total granted: from the home shard
   };
   Kind kind{};
   bool contended = false;
@@ -26,6 +28,8 @@ struct MeshMessage {
   std::int32_t descriptor = -1;
   std::uint64_t destination = 0;
   std::uint64_t total = 0;
+  std::uint64_t granted = 0;  ///< so far, as who wants tokens knows it
+  Duration per{};
   std::array<char, control::kRequestBytesMax> text;
 };
 

@@ -16,6 +16,7 @@
 
 #include "ringpost/config/configuration.hh"
 #include "ringpost/deliver/deliverer.hh"
+#include "ringpost/policy/rates.hh"
 #include "ringpost/runtime/receiver.hh"
 #include "ringpost/sim/network.hh"
 #include "ringpost/sim/sim_ring.hh"
@@ -217,17 +218,28 @@ class FreePermits final : public Permits {
   }
   bool contended(std::uint64_t) const override { return others_wait; }
   void forget(std::uint64_t destination) override { held_.erase(destination); }
+  bool take_token(std::uint64_t destination, const config::Rate& rate, std::size_t) override {
+    policy::RateBook& book = books_.try_emplace(destination, 1, rate, now()).first->second;
+    book.want(0, 1);
+    const bool taken = !book.distribute(now()).empty();
+    if (!taken) no_token(destination, book.next());
+    return taken;
+  }
+  void forget_tokens(std::uint64_t destination) override { books_.erase(destination); }
   std::uint32_t held() const {
     std::uint32_t sum = 0;
     for (const auto& [destination, held] : held_) sum += held;
     return sum;
   }
 
+  std::function<Instant()> now;
+  std::function<void(std::uint64_t destination, Instant until)> no_token;
   std::uint32_t limit = 1000, wanted = 0;
   bool others_wait = false;
 
  private:
   std::map<std::uint64_t, std::uint32_t> held_;
+  std::map<std::uint64_t, policy::RateBook> books_;
 };
 
 inline config::Settings small_settings() {
@@ -270,6 +282,8 @@ class Bench final : private MailSource {
       : world(seed), ring(world.make_ring("server")), hop(std::make_unique<Hop>(world, std::move(script))), hosts(ring), log(LogLevel::error),
         deliverer({ring, queue, *this, permits, metrics, log, seed, 1, &hosts}, std::make_shared<const config::Settings>(std::move(settings))),
         scope_(ring) {
+    permits.now = [this] { return ring.now(); };
+    permits.no_token = [this](std::uint64_t destination, Instant until) { scope_.spawn(tell_of_token(destination, until)); };
     deliverer.start();
   }
   ~Bench() override {
@@ -339,6 +353,10 @@ class Bench final : private MailSource {
   Deliverer deliverer;
 
  private:
+  Task<void> tell_of_token(std::uint64_t destination, Instant until) {
+    co_await ring.sleep_for(until - ring.now());
+    deliverer.tokens_came(destination);
+  }
   Task<Result<std::unique_ptr<Outgoing>>> open(queue::Message& message) override {
     EXPECT_TRUE(message.in_delivery);
     ++opened;

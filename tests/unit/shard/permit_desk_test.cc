@@ -55,6 +55,14 @@ class Permits : public testing::Test {
     for (const auto& seat : seats_) sum += seat->desk.books();
     return sum;
   }
+  /// What each shard sends in this time when so many messages wait there, always.
+  std::vector<std::uint64_t> send_for(Duration time, const config::Rate& rate, const std::vector<std::size_t>& waiting, std::uint64_t place = kPlace) {
+    std::vector<std::uint64_t> sent(waiting.size());
+    for (const Instant end = world_.now() + time; world_.now() < end; world_.run_for(std::chrono::milliseconds(1)))
+      for (std::size_t i = 0; i < waiting.size(); ++i)
+        while (waiting[i] > 0 && desk(i).take_token(place, rate, waiting[i])) ++sent[i];
+    return sent;
+  }
   PermitDesk& desk(std::size_t i) { return seats_[i]->desk; }
 
   sim::World world_{1};
@@ -91,6 +99,67 @@ TEST_F(Permits, what_one_gives_back_another_gets) {
   EXPECT_EQ(desk(0).held(kPlace), 2u);
   EXPECT_EQ(desk(1).held(kPlace), 2u);
   EXPECT_FALSE(desk(0).contended(kPlace));
+}
+
+TEST_F(Permits, one_busy_shard_gets_the_whole_rate) {
+  make(2, 4);
+  for (std::size_t busy : {0uz, 1uz}) {  // one of them is at home, the other is not
+    std::vector<std::size_t> waiting(2);
+    waiting[busy] = 1000;
+    for (const config::Rate& rate : {config::Rate{5, std::chrono::seconds(1)}, {600, std::chrono::minutes(1)}, {2000, std::chrono::seconds(1)}}) {
+      const double whole = static_cast<double>(rate.messages) * (20.0 / std::chrono::duration<double>(rate.per).count());
+      const std::uint64_t place = rate.messages * 2 + busy;
+      const auto sent = static_cast<double>(send_for(std::chrono::seconds(20), rate, waiting, place)[busy]);
+      EXPECT_GE(sent, whole * 0.95) << rate.messages << busy;
+      EXPECT_LE(sent, whole * 1.05 + 1) << rate.messages << busy;
+    }
+  }
+}
+
+TEST_F(Permits, busy_shards_share_the_rate_and_never_have_more_together) {
+  make(2, 4);
+  const config::Rate rate{100, std::chrono::seconds(1)};
+  std::uint64_t sum = 0;
+  for (const auto& waiting : std::vector<std::vector<std::size_t>>{{1000, 1000}, {0, 1000}, {1000, 1}, {0, 0}, {1000, 0}, {1000, 1000}}) {
+    const auto sent = send_for(std::chrono::seconds(10), rate, waiting);
+    EXPECT_LE(sent[0] + sent[1], 1100u) << "ten seconds, and one of silence before them";
+    sum += sent[0] + sent[1];
+    if (waiting[0] == waiting[1] && waiting[0] > 0) {
+      EXPECT_NEAR(static_cast<double>(sent[0]), static_cast<double>(sent[1]), 60);
+    }
+    if (waiting[0] + waiting[1] > 0) { EXPECT_GE(sent[0] + sent[1], 950u); }
+  }
+  EXPECT_LE(sum, 5200u);
+}
+
+// Whatever is wanted and forgotten, with room for one note or many, and with a rate that changes: over any time nobody sends more than the
+// rate and a second's worth, and a shard that wants tokens gets them.
+TEST_F(Permits, a_rate_holds_in_any_order_of_events) {
+  for (std::uint32_t notes : {1u, 256u}) {
+    make(3, 4, notes);
+    Prng prng{notes};
+    const config::Rate rate{50, std::chrono::seconds(1)};
+    std::vector<Instant> sent;
+    for (int step = 0; step < 20'000; ++step) {
+      const std::size_t some = prng.below(3);
+      if (prng.one_in(50)) desk(some).forget_tokens(kPlace);
+      else if (desk(some).take_token(kPlace, rate, 1 + prng.below(20))) sent.push_back(world_.now());
+      world_.run_for(std::chrono::microseconds(prng.below(5'000)));
+    }
+    EXPECT_GT(sent.size(), 1'000u);
+    for (std::size_t from = 0; from < sent.size(); from += 7)
+      for (std::size_t to = from; to < sent.size(); to += 13) {
+        const double seconds = std::chrono::duration<double>(sent[to] - sent[from]).count();
+        ASSERT_LE(static_cast<double>(to - from + 1), 50 * (seconds + 1.5) + 1) << from;
+      }
+    for (auto& seat : seats_) seat->desk.forget_tokens(kPlace);
+    world_.run_for(std::chrono::seconds(5));
+    for (auto& seat : seats_) {
+      EXPECT_EQ(seat->desk.tokens().books(), 0u);
+      EXPECT_EQ(seat->desk.tokens().purses(), 0u);
+    }
+    take_down();
+  }
 }
 
 TEST_F(Permits, destinations_have_books_of_their_own_which_vanish_when_nobody_wants_anything) {
