@@ -22,12 +22,12 @@ constexpr std::size_t kForgetAfter = 64;  // connections taken
 // ---- Chunk
 
 Chunk::Chunk(Chunk&& other) noexcept
-    : ring_(std::exchange(other.ring_, nullptr)), bytes_(std::exchange(other.bytes_, {})), buffer_(std::exchange(other.buffer_, -1)) {}
+    : home_(std::exchange(other.home_, nullptr)), bytes_(std::exchange(other.bytes_, {})), buffer_(std::exchange(other.buffer_, -1)) {}
 
 Chunk& Chunk::operator=(Chunk&& other) noexcept {
   if (this != &other) {
     release();
-    ring_ = std::exchange(other.ring_, nullptr);
+    home_ = std::exchange(other.home_, nullptr);
     bytes_ = std::exchange(other.bytes_, {});
     buffer_ = std::exchange(other.buffer_, -1);
   }
@@ -35,8 +35,8 @@ Chunk& Chunk::operator=(Chunk&& other) noexcept {
 }
 
 void Chunk::release() {
-  if (ring_ && buffer_ >= 0) ring_->release_buffer(buffer_);
-  ring_ = nullptr;
+  if (home_ && buffer_ >= 0) home_->release_buffer(buffer_);
+  home_ = nullptr;
   buffer_ = -1;
   bytes_ = {};
 }
@@ -127,16 +127,24 @@ void Receiver::Next::await_suspend(std::coroutine_handle<> frame) {
 
 Result<Chunk> Receiver::Next::await_resume() {
   if (timed_out_) return std::unexpected(Error{Errc::timed_out, ETIME});
-  Receiver& r = receiver_;
-  if (r.head_ < r.held_.size()) {
-    Chunk chunk = std::move(r.held_[r.head_++]);
-    if (r.head_ == r.held_.size()) {
-      r.held_.clear();
-      r.head_ = 0;
+  return receiver_.taken();
+}
+
+std::optional<Result<Chunk>> Receiver::take() {
+  if (!ready() && !stopping_) return std::nullopt;
+  return taken();
+}
+
+Result<Chunk> Receiver::taken() {
+  if (head_ < held_.size()) {
+    Chunk chunk = std::move(held_[head_++]);
+    if (head_ == held_.size()) {
+      held_.clear();
+      head_ = 0;
     }
     return chunk;
   }
-  if (r.ended_) return std::unexpected(r.end_);
+  if (ended_) return std::unexpected(end_);
   return std::unexpected(Error{Errc::cancelled, ECANCELED});
 }
 

@@ -3,6 +3,9 @@
 
 #include <array>
 #include <cstddef>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "ringpost/base/bytes.hh"
 
@@ -43,5 +46,27 @@ class Secret {
 };
 
 using Key256 = Secret<32>;
+
+/// As many secret bytes as there are: a private key's file. Move-only, wiped when it dies. There is no formatter on purpose.
+class SecretBytes {
+ public:
+  SecretBytes() = default;
+  explicit SecretBytes(std::vector<std::byte> bytes) : bytes_(std::move(bytes)) {}
+  SecretBytes(const SecretBytes&) = delete;
+  SecretBytes& operator=(const SecretBytes&) = delete;
+  SecretBytes(SecretBytes&&) noexcept = default;
+  SecretBytes& operator=(SecretBytes&& other) noexcept {
+    bytes_.swap(other.bytes_);
+    return *this;
+  }
+  ~SecretBytes() { wipe(bytes_); }
+
+  bool empty() const { return bytes_.empty(); }
+  Bytes view() const { return bytes_; }
+  std::string_view text() const { return as_text(bytes_); }
+
+ private:
+  std::vector<std::byte> bytes_;
+};
 
 }  // namespace ringpost

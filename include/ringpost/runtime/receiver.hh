@@ -3,6 +3,7 @@
 
 #include <coroutine>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "ringpost/base/bytes.hh"
@@ -11,11 +12,11 @@
 
 namespace ringpost::runtime {
 
-/// Bytes as they came in, in a buffer of the ring. Move-only; the buffer goes back when it dies.
+/// Bytes as they came in, in a buffer of the ring (or of who made them of what came in). Move-only; the buffer goes back when it dies.
 class Chunk {
  public:
   Chunk() = default;
-  Chunk(Ring& ring, Bytes bytes, std::int32_t buffer) : ring_(&ring), bytes_(bytes), buffer_(buffer) {}
+  Chunk(BufferHome& home, Bytes bytes, std::int32_t buffer) : home_(&home), bytes_(bytes), buffer_(buffer) {}
   Chunk(Chunk&& other) noexcept;
   Chunk& operator=(Chunk&& other) noexcept;
   ~Chunk() { release(); }
@@ -27,7 +28,7 @@ class Chunk {
   void release();
 
  private:
-  Ring* ring_ = nullptr;
+  BufferHome* home_ = nullptr;
   Bytes bytes_;
   std::int32_t buffer_ = -1;
 };
@@ -67,6 +68,8 @@ class Receiver {
   Next next(Instant deadline = kNever) { return Next{*this, deadline}; }
   /// True when next() would not wait.
   bool ready() const { return head_ < held_.size() || ended_; }
+  /// What next() would give at once; nothing when it would wait.
+  std::optional<Result<Chunk>> take();
   /// Ends the operation and gives back what nobody took. Idempotent.
   Task<void> stop();
 
@@ -78,6 +81,7 @@ class Receiver {
   static void on_complete(Operation& operation, const Completion& completion);
   void arm();
   void wake();
+  Result<Chunk> taken();
 
   Ring& ring_;
   Stream stream_;

@@ -46,6 +46,14 @@ class LoopHook {
   virtual void awake() = 0;
 };
 
+/// Who lends buffers: a ring those it receives into, others what they made of received bytes.
+class BufferHome {
+ public:
+  virtual ~BufferHome() = default;
+  /// Takes a lent buffer back, by its number. Once.
+  virtual void release_buffer(std::int32_t buffer) = 0;
+};
+
 struct ListenOptions {
   bool reuse_port = true;   ///< one listening socket per shard
   int backlog = 4096;
@@ -166,9 +174,9 @@ class [[nodiscard]] SleepAwait {
 ///
 /// Threads: everything here is called on the ring's own thread, but for construction.
 /// Order:   operations complete in any order. A completion never runs inside submit().
-class Ring {
+class Ring : public BufferHome {
  public:
-  virtual ~Ring() = default;
+  ~Ring() override = default;
 
   // ---- time and randomness
   /// The monotonic clock, read once per turn of the loop.
@@ -183,7 +191,7 @@ class Ring {
   /// Asks for an early end; the operation still completes (with -ECANCELED or with what it had done). Harmless when finished.
   virtual void cancel(Operation& operation) = 0;
   /// Gives a receive buffer back (Completion::buffer).
-  virtual void release_buffer(std::int32_t buffer) = 0;
+  void release_buffer(std::int32_t buffer) override = 0;
 
   // ---- quick calls that do not wait for the world
   virtual Result<Fd> listen(const SocketAddress& address, SocketKind kind, const ListenOptions& options) = 0;

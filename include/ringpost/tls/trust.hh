@@ -1,0 +1,60 @@
+// Whom we believe: roots, and what a peer's chain is worth by them.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ringpost/base/bytes.hh"
+#include "ringpost/crypto/library.hh"
+
+namespace ringpost::tls {
+
+/// What a peer's certificate is worth. The first that applies, in this order.
+enum class PeerVerdict : std::uint8_t {
+  none,            ///< it showed none
+  unreadable,      ///< a certificate that matters is no X.509
+  self_signed,     ///< by itself alone
+  unknown_issuer,  ///< the chain leads to no root of ours
+  bad_chain,       ///< a signature is wrong, or a certificate may not issue what it issued
+  not_yet_valid,
+  expired,
+  wrong_name,  ///< good, but for somebody else
+  ok,
+};
+std::string_view verdict_name(PeerVerdict verdict);
+
+/// The certificates a peer sent, DER, its own first. Views for the time of a call.
+using PeerChain = std::span<const Bytes>;
+
+/// Roots that certificates may lead to. Immutable; shards may share one.
+class TrustStore {
+ public:
+  /// Trusts nobody.
+  TrustStore();
+  /// Of a PEM file with as many certificates as you like; those that cannot be read are counted and left out.
+  /// Errors: text for the operator; there is not one usable certificate in it.
+  static std::expected<TrustStore, std::string> read(Bytes pem, crypto::LibraryWorld& world);
+  TrustStore(TrustStore&&) noexcept;
+  TrustStore& operator=(TrustStore&&) noexcept;
+  ~TrustStore();
+
+  std::size_t roots() const;
+  std::size_t unreadable() const { return unreadable_; }
+
+  /// Pure: the same chain at the same time is worth the same. `names`: one of them must be in the certificate (as a DNS name of
+  /// subjectAltName; the common name does not count); none: whose it is does not matter.
+  /// Source: RFC 5280 section 6, by wolfSSL; RFC 6125.
+  PeerVerdict judge(PeerChain chain, std::span<const std::string_view> names, crypto::LibraryWorld& world) const;
+
+ private:
+  struct Root;
+  std::vector<Root> roots_;
+  std::size_t unreadable_ = 0;
+};
+
+}  // namespace ringpost::tls
