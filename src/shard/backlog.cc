@@ -88,6 +88,13 @@ index::Entry Backlog::entry_of(const queue::Message& message) const {
 }
 
 void Backlog::tell(queue::Message& message) {
+  // Over, and somebody still has it in hand: a row of it would outlive a death now, and nothing would ever take it up again.
+  if (message.is_over()) {
+    if (message.indexed) parts_.index.erase(message.id);
+    message.indexed = false;
+    message.changed_in = 0;
+    return;
+  }
   if (message.indexed) parts_.index.put(entry_of(message));
   else parts_.index.insert(entry_of(message));
   message.indexed = true;

@@ -205,8 +205,9 @@ runtime::Task<Result<>> Partition::settle_generations() {
   std::vector<std::uint64_t> gone;
   for (const index::GenerationLive& live : *generations)
     if (!log_->has_generation(live.generation)) gone.push_back(live.generation);
-  if (!gone.empty()) {
-    Result<> dropped = co_await drop_rows_without_segment(gone);
+  const index::Totals& totals = index_->stats().totals;
+  if (!gone.empty() || totals.entries != totals.waiting_messages) {
+    Result<> dropped = co_await drop_dead_rows(gone);
     if (!dropped) co_return dropped;
     generations = co_await index_->live_by_generation();
     if (!generations) co_return std::unexpected(generations.error());
@@ -216,7 +217,8 @@ runtime::Task<Result<>> Partition::settle_generations() {
   co_return Result<>{};
 }
 
-runtime::Task<Result<>> Partition::drop_rows_without_segment(const std::vector<std::uint64_t>& generations) {
+/// Rows of `generations`, and of messages that are over.
+runtime::Task<Result<>> Partition::drop_dead_rows(const std::vector<std::uint64_t>& generations) {
   unreachable_ = 0;
   for (MessageId after{};;) {
     auto entries = co_await index_->page(after, kMovedAtOnce);
@@ -225,7 +227,9 @@ runtime::Task<Result<>> Partition::drop_rows_without_segment(const std::vector<s
     after = entries->back().id;
     for (const index::Entry& entry : *entries) {
       const std::uint64_t generation = entry.place.generation;
-      if (!std::ranges::binary_search(generations, generation) || parts_.queue.find(entry.id)) continue;
+      if (parts_.queue.find(entry.id)) continue;
+      if (entry.is_over()) index_->erase(entry.id);
+      if (entry.is_over() || !std::ranges::binary_search(generations, generation)) continue;
       const bool is_lost = recovered_->missing().contains(generation);
       if (is_lost) parts_.log.error("a message is lost with its segment", {{"message", entry.id}, {"generation", generation}});
       if (is_lost || log_->report().segments_unknown > 0) ++unreachable_;

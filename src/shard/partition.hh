@@ -72,7 +72,7 @@ class Partition {
   runtime::Task<Result<>> replay();
   runtime::Task<Result<>> begin_anew();
   runtime::Task<Result<>> settle_generations();
-  runtime::Task<Result<>> drop_rows_without_segment(const std::vector<std::uint64_t>& generations);
+  runtime::Task<Result<>> drop_dead_rows(const std::vector<std::uint64_t>& generations);
   void count_messages();
   void report();
   runtime::Task<void> keep_index();

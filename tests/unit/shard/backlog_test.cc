@@ -158,6 +158,27 @@ TEST(Backlog, what_waits_is_in_the_index_and_the_window_is_for_what_is_next) {
   }(office));
 }
 
+TEST(Backlog, what_is_over_has_no_row_though_somebody_has_it_in_hand) {
+  Office office;
+  const MessageId id = office.accept(1, minutes{20});
+  (void)office.accept(2, minutes{20});
+  office.write_down();
+  EXPECT_EQ(office.index().stats().totals.entries, 2u);
+  queue::Message& message = *office.queue().find(id);
+  office.queue().unschedule(message);
+  message.in_delivery = true;  // an operator's order looks at it
+  message.recipients[0].state = queue::State::delivered;
+  office.backlog().changed(message);
+  office.write_down();
+  EXPECT_EQ(office.index().stats().totals.entries, 1u);
+  office.backlog().release(message);
+  office.queue().remove(message);
+  office.write_down();
+  EXPECT_EQ(office.index().stats().totals.entries, 1u);
+  office.work(minutes{21});
+  EXPECT_EQ(office.delivered().size(), 1u);
+}
+
 TEST(Backlog, a_clock_that_was_ahead_leaves_nobody_waiting_for_years) {
   Office office;
   office.jump(hours{24 * 3650});
