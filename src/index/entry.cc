@@ -12,7 +12,7 @@ namespace {
 using spool::RecipientStatus;
 
 // Flags of an entry.
-constexpr std::uint8_t kClassMask = 0x07, kHeld = 0x08, kHasDestination = 0x10, kWarned = 0x20, kHasAge = 0x40, kFlagsMask = 0x7f;
+constexpr std::uint8_t kClassMask = 0x07, kHeld = 0x08, kHasDestination = 0x10, kWarned = 0x20, kHasAge = 0x40, kHasWords = 0x80;
 // Flags of a recipient's status: what is not there is zero.
 constexpr std::uint8_t kStateMask = 0x03, kHasAttempts = 0x04, kHasReason = 0x08, kHasReply = 0x10, kHasHost = 0x20, kStatusMask = 0x3f;
 
@@ -158,6 +158,7 @@ bool apply(const LogFact& fact, std::optional<Entry>& known) {
     known->due = said.due;
     known->held = said.held;
     known->waited = said.waited;
+    if (said.words) known->words = said.words;
     for (const auto& [index, status] : fact.changes)
       if (index < known->recipients.size()) spool::take_over(known->recipients[index], status);
     return true;
@@ -170,6 +171,7 @@ bool apply(const LogFact& fact, std::optional<Entry>& known) {
   // A later copy: its place counts, and its states unless later ones are known.
   Entry merged = said.revision < known->revision ? *known : said;
   merged.place = said.place;
+  merged.words = known->words;  // a copy has none
   merged.chunks = said.chunks;
   known = std::move(merged);
   return true;
@@ -183,7 +185,7 @@ void append_encoded(const Entry& entry, std::vector<std::byte>& target) {
   out.octet(kEntryVersion);
   out.octet(static_cast<std::uint8_t>(static_cast<std::uint8_t>(entry.mail_class) | (entry.held ? kHeld : 0) |
                                       (has_destination ? kHasDestination : 0) | (entry.waited.warned ? kWarned : 0) |
-                                      (entry.waited.age_s != 0 ? kHasAge : 0)));
+                                      (entry.waited.age_s != 0 ? kHasAge : 0) | (entry.words ? kHasWords : 0)));
   out.number(entry.place.generation);
   out.number(entry.place.offset);
   out.number(entry.place.length);
@@ -193,6 +195,11 @@ void append_encoded(const Entry& entry, std::vector<std::byte>& target) {
   out.time(entry.due);
   if (has_destination) out.bytes(entry.destination);
   if (entry.waited.age_s != 0) out.number(entry.waited.age_s);
+  if (entry.words) {
+    out.number(entry.words.generation);
+    out.number(entry.words.offset);
+    out.number(entry.words.length);
+  }
   out.number(entry.chunks.size());
   std::uint64_t generation = 0;
   for (const spool::Extent& extent : entry.chunks) {
@@ -217,7 +224,6 @@ Result<Entry> decode_entry(const MessageId& id, Bytes encoded) {
   if (in.octet() != kEntryVersion) return kCorrupt;
   Entry entry{.id = id};
   const std::uint8_t flags = in.octet(), mail_class = flags & kClassMask;
-  in.refuse_unless((flags & ~kFlagsMask) == 0);
   in.refuse_unless(mail_class >= 1 && mail_class <= static_cast<std::uint8_t>(spool::MailClass::temporary));
   entry.mail_class = static_cast<spool::MailClass>(mail_class);
   entry.held = (flags & kHeld) != 0;
@@ -237,6 +243,12 @@ Result<Entry> decode_entry(const MessageId& id, Bytes encoded) {
   if (flags & kHasAge) {
     entry.waited.age_s = in.number<std::uint32_t>();
     in.refuse_unless(entry.waited.age_s != 0);
+  }
+  if (flags & kHasWords) {
+    entry.words.generation = in.number<std::uint64_t>();
+    in.refuse_unless(entry.words.generation != 0);
+    entry.words.offset = in.number<std::uint32_t>();
+    entry.words.length = in.number<std::uint32_t>();
   }
   const auto extents = in.number<std::uint32_t>(spool::kChunksMax);
   std::uint64_t generation = 0, records = 0;

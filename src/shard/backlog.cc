@@ -82,6 +82,7 @@ index::Entry Backlog::entry_of(const queue::Message& message) const {
           .held = message.held,
           .waited = waited_of(message, message.due),
           .mail_class = spool::MailClass::outgoing,
+          .words = message.words,
           .destination = message.destination,
           .chunks = {chunks.begin(), chunks.end()},
           .recipients = statuses_of(message)};
@@ -174,6 +175,7 @@ std::unique_ptr<queue::Message> Backlog::message_of(index::Entry&& entry) const 
   message->size = entry.size;
   message->arrived = entry.arrived;
   message->held = entry.held;
+  message->words = entry.words;
   message->destination = entry.destination;
   message->warned = entry.waited.warned;
   message->indexed = true;

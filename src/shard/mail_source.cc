@@ -319,13 +319,14 @@ runtime::Task<bool> MailSource::write(std::unique_ptr<Change> change) {
     auto room = co_await log.reserve(bytes, spool::Use::upkeep);
     if (!room && room.error().code == Errc::cancelled) break;
     if (room) {
-      room->add_outcome(draft);
+      const spool::Position place = room->add_outcome(draft);
       if (own) parts_.trail.put(*room, change->events);
       spool::Ticket ticket = room->commit();
       auto durable = co_await log.durable(ticket);
       if (durable) {
         if (own) parts_.trail.durable(change->events);
         else parts_.trail.report(change->events);
+        if (std::ranges::any_of(change->texts, [](const std::string& text) { return !text.empty(); })) message.words = place;
         written = true;
         break;
       }

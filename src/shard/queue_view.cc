@@ -21,7 +21,10 @@ void text_or_null(control::JsonWriter& json, std::string_view name, std::string_
   else json.text(text);
 }
 
-void write_recipient(control::JsonWriter& json, const Seen& seen, std::size_t index) {
+using Words = std::map<std::uint32_t, std::string>;
+
+/// `words`: null where nobody asked for them.
+void write_recipient(control::JsonWriter& json, const Seen& seen, std::size_t index, const Words* words) {
   const queue::Recipient& recipient = seen.message.recipients[index];
   const std::string_view state = state_of(seen, index);
   json.begin_object();
@@ -33,13 +36,18 @@ void write_recipient(control::JsonWriter& json, const Seen& seen, std::size_t in
   json.key("code");
   if (recipient.reply.code != 0) json.number(recipient.reply.code);
   else json.null();
+  if (words) {
+    const auto said = words->find(static_cast<std::uint32_t>(index));
+    const bool still_counts = said != words->end() && recipient.reply.code != 0;  // it may have been tried again, in vain
+    text_or_null(json, "reply", still_counts ? said->second : std::string_view{});
+  }
   text_or_null(json, "reason", reason_of(seen, index));
   text_or_null(json, "host", recipient.host.port != 0 ? SocketAddress{recipient.host.ip, recipient.host.port}.text() : std::string{});
   text_or_null(json, "next", recipient.state == queue::State::waiting && state != "held" ? timestamp(seen.message.due_wall) : std::string{});
   json.end_object();
 }
 
-std::string json_of(const Seen& seen) {
+std::string json_of(const Seen& seen, const Words* words) {
   std::string out;
   control::JsonWriter json{out};
   json.begin_object();
@@ -51,7 +59,7 @@ std::string json_of(const Seen& seen) {
   json.field("arrived", timestamp(seen.message.arrived));
   json.key("recipients");
   json.begin_array();
-  for (std::size_t i = 0; i < seen.message.recipients.size(); ++i) write_recipient(json, seen, i);
+  for (std::size_t i = 0; i < seen.message.recipients.size(); ++i) write_recipient(json, seen, i, words);
   json.end_array();
   json.end_object();
   return out;
@@ -147,20 +155,35 @@ runtime::Task<std::optional<Addresses>> QueueView::addresses_of(const queue::Mes
   co_return addresses_in((*reader)->envelope());
 }
 
+// Nothing when it cannot be opened, or the record is gone with its segment: its code is known all the same.
+runtime::Task<Words> QueueView::words_of(const queue::Message& message) {
+  const spool::Position place = message.words;
+  if (!place) co_return Words{};
+  auto reader = co_await source_.read(message);
+  if (!reader) co_return Words{};
+  auto words = co_await (*reader)->words(place);
+  co_return words ? std::move(*words) : Words{};
+}
+
+/// Wherever it is now: it may have been delivered meanwhile, or have left memory.
+runtime::Task<void> QueueView::look_again(Found& found, MessageId id) {
+  if (!found.stored) found.message = parts_.queue.find(id);
+  if (found.message) co_return;
+  found.stored = co_await look_up(id);
+  found.message = found.stored.get();
+}
+
 runtime::Task<QueueView::Found> QueueView::find(MessageId id, const control::QueueFilter& filter) {
   Found found;
-  found.message = parts_.queue.find(id);
-  if (!found.message) {
-    found.stored = co_await look_up(id);
-    found.message = found.stored.get();
-  }
+  co_await look_again(found, id);
   if (!found.message) co_return found;
-  found.addresses = co_await addresses_of(*found.message);
-  if (!found.stored) found.message = parts_.queue.find(id);  // it may have been delivered meanwhile, or have left memory
-  if (!found.message) {
-    found.stored = co_await look_up(id);
-    found.message = found.stored.get();
+  if (filter.id) {
+    found.words = co_await words_of(*found.message);
+    co_await look_again(found, id);
+    if (!found.message) co_return found;
   }
+  found.addresses = co_await addresses_of(*found.message);
+  co_await look_again(found, id);
   if (found.message && filter.destination) found.site = deliverer_.view_for(*found.message);
   co_return found;
 }
@@ -178,7 +201,7 @@ runtime::Task<std::string> QueueView::describe(MessageId id, const control::Queu
   if (!found.message) co_return std::string{};
   const Seen here = seen(found);
   if (select(filter, here).empty() || (filter.names_addresses() && !here.addresses)) co_return std::string{};
-  co_return json_of(here);
+  co_return json_of(here, filter.id ? &found.words : nullptr);
 }
 
 runtime::Task<control::Effected> QueueView::carry_out(MessageId id, const control::Order& order) {

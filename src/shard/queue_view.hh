@@ -40,9 +40,12 @@ class QueueView final : public control::QueueView {
     std::unique_ptr<queue::Message> stored;   ///< when it is not in memory
     std::optional<Addresses> addresses;
     std::optional<deliver::SiteView> site;    ///< looked for when the filter asks for it
+    std::map<std::uint32_t, std::string> words;  ///< by recipient: what next hops said last
   };
   runtime::Task<Found> find(MessageId id, const control::QueueFilter& filter);
+  runtime::Task<void> look_again(Found& found, MessageId id);
   runtime::Task<std::optional<Addresses>> addresses_of(const queue::Message& message);
+  runtime::Task<std::map<std::uint32_t, std::string>> words_of(const queue::Message& message);
   runtime::Task<std::unique_ptr<queue::Message>> look_up(MessageId id);
   runtime::Task<control::Page> visit(MessageId after, const control::QueueFilter& filter, std::function<void(const Seen&)> take);
   Seen seen(const Found& found) const;

@@ -39,6 +39,7 @@ void Recovered::on_outcome(const spool::RecoveredOutcome& recovered) {
   fact.entry.due = outcome.due;
   fact.entry.held = outcome.held;
   fact.entry.waited = outcome.waited;
+  if (recovered.has_texts) fact.entry.words = recovered.place;
   for (const spool::Outcome::Recipient& recipient : outcome.recipients) fact.changes.emplace_back(recipient.index, recipient.status);
   take(std::move(fact));
 }

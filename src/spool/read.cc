@@ -117,6 +117,26 @@ Result<> MessageReader::unlock(Key256 message_key) {
   return {};
 }
 
+Task<Result<std::map<std::uint32_t, std::string>>> MessageReader::words(Position place) {
+  RP_ASSERT(opener_);
+  if (!log_.has_generation(place.generation)) co_return failure(Errc::not_found);
+  log_.segments_->hold(place);
+  Buffer buffer(Log::read_bytes_for(place));
+  Result<crypto::RecordView> record = co_await log_.read_record(RecordKind::outcome, message_, place, buffer.bytes());
+  log_.segments_->let_go(place);
+  if (!record) co_return std::unexpected(record.error());
+  std::map<std::uint32_t, std::string> words;
+  const Bytes sealed = record->first();
+  if (sealed.empty()) co_return words;
+  if (sealed.size() < crypto::kNonceBytes + crypto::kTagBytes) co_return failure(Errc::corrupt);
+  std::vector<std::byte> plaintext(sealed.size() - crypto::kNonceBytes - crypto::kTagBytes);
+  if (!crypto::open_detail(crypto::AeadKey(opener_->detail_key().view()), message_, sealed, plaintext)) co_return failure(Errc::corrupt);
+  const Result<std::vector<ReplyText>> texts = decode_detail(plaintext);
+  if (!texts) co_return std::unexpected(texts.error());
+  for (const ReplyText& reply : *texts) words.emplace(reply.index, reply.text);
+  co_return words;
+}
+
 Task<Result<Bytes>> MessageReader::next() {
   RP_ASSERT(opener_);
   if (piece_ > chunks_.size()) co_return Bytes{};

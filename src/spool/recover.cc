@@ -396,7 +396,7 @@ bool Recovery::take(const crypto::RecordView& record, const Position& place, Byt
       const Result<Outcome> outcome = decode_outcome(plaintext, arrays_);
       if (!outcome) return false;
       log_.segments_->need(place.generation, outcome->message_generation);
-      if (!is_known) visitor_->on_outcome({frame.message, place, *outcome});
+      if (!is_known) visitor_->on_outcome({frame.message, place, *outcome, frame.first != 0});
       return true;
     }
     case RecordKind::audit: {

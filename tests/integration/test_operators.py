@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 
@@ -57,6 +58,7 @@ def test_a_listing_shows_what_a_filter_means(held):
     (one,) = lines(held, "list", "--sender", "dora@example.com")
     assert one["recipients"] == [{"address": "bert@one.example", "state": "held", "attempts": 0, "code": None, "reason": "route_holds",
                                   "host": None, "next": None}]
+    one["recipients"][0]["reply"] = None
     assert lines(held, "show", one["id"]) == [one]
 
 
@@ -127,6 +129,46 @@ def test_a_retry_does_not_wait_for_its_time(home):
                 assert server.ctl("queue", "retry", "--all") == "1 message retried\n"
                 wait_until("the retry", lambda: sink.count() == 1)
                 server.wait_delivered()
+
+
+def test_the_words_of_the_last_reply_are_shown_for_one_message(home):
+    """Also when it left memory, when the server was started again, and when its index is made anew from the log; never in a listing."""
+    with BenchSink(mode="tempfail@rcpt") as sink, Server(home, sink.route, {"shards": "1", "retry.first": "1 h", "retry.max": "1 h"}) as server:
+        send(server, "anna@example.org", ["bert@one.example", "carl@two.example"])
+        wait_until("the first attempt", lambda: server.queue()[0]["recipients"][0]["attempts"] == 1)
+        (one,) = server.queue()
+        assert [recipient["code"] for recipient in one["recipients"]] == [450, 450] and "reply" not in one["recipients"][0]
+
+        def check():
+            server.settle()
+            (shown,) = lines(server, "show", one["id"])
+            replies = [recipient.pop("reply") for recipient in shown["recipients"]]
+            assert replies == [replies[0]] * 2 and re.search("[a-z]{3}", replies[0]), replies
+            assert [recipient["address"] for recipient in shown["recipients"]] == ["bert@one.example", "carl@two.example"]
+            assert re.search(rf"^ +reply +{re.escape(replies[0])}$", server.ctl("queue", "show", one["id"]), re.M)
+            return replies[0]
+        words = check()
+        left = r"^ringpost_messages_left_memory_total\S* 1$"
+        wait_until("the message to leave memory", lambda: re.search(left, server.ctl("metrics"), re.M), meanwhile=server.must_run)
+        assert check() == words
+        assert words.encode() not in b"".join(path.read_bytes() for path in server.spool.rglob("*") if path.is_file())
+        server.stop()
+        server.start()
+        assert check() == words
+        # What an operator changes says nothing of the hop's words.
+        server.ctl("queue", "hold", one["id"])
+        assert check() == words
+        server.stop()
+        for index in server.spool.glob("*/index"):
+            shutil.rmtree(index)
+        server.start()
+        assert check() == words
+        # A later reply takes the place of an earlier one.
+        server.ctl("set", "route.default=smtp://127.0.0.1:1")
+        server.ctl("queue", "release", one["id"])
+        wait_until("the second attempt", lambda: lines(server, "show", one["id"])[0]["recipients"][0]["attempts"] == 2)
+        (shown,) = lines(server, "show", one["id"])
+        assert shown["recipients"][0]["code"] is None and shown["recipients"][0]["reply"] is None
 
 
 def test_a_bounce_tells_the_sender_and_leaves_other_recipients_alone(held):

@@ -84,7 +84,7 @@ class QueueView {
   /// One JSON object for the message, without a newline; empty when it is gone, or does not fit. Reads the log where need be.
   /// "size": bytes as kept and relayed, that is what the client sent and our Received field (as Postfix and Exim count).
   /// "state" of a recipient: queued, delivering, deferred, held, delivered or failed; "reason": exactly one of each that waits;
-  /// "code": the last reply's; "host": who gave it, or was tried last; "next": when it is tried next.
+  /// "code": the last reply's; "reply": its words, only where the filter names one id and the log still has them; "host": who gave it, or was tried last; "next": when it is tried next.
   virtual runtime::Task<std::string> describe(MessageId id, const QueueFilter& filter) = 0;
   /// One JSON object: how many messages, recipients and bytes, by state, reason and domain. Goes through all of the queue.
   virtual runtime::Task<std::string> summarize(const QueueFilter& filter) = 0;

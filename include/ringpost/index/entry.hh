@@ -26,6 +26,7 @@ struct Entry {
   bool held = false;  ///< no attempt until it is released
   spool::Waited waited;
   spool::MailClass mail_class = spool::MailClass::incoming;
+  spool::Position words;                           ///< of the newest OUTCOME record with a next hop's words; nowhere: there is none
   std::array<std::byte, 16> destination{};         ///< keyed hash of the domain of all its recipients; zero: there are several
   std::vector<spool::Extent> chunks;               ///< generations ascending; the MESSAGE at `place` lists the records
   std::vector<spool::RecipientStatus> recipients;  ///< 1..spool::kRecipientsMax, in the envelope's order
@@ -42,7 +43,7 @@ struct Entry {
 /// One record of the log, as far as it concerns the index.
 struct LogFact {
   bool is_outcome = false;
-  Entry entry;  ///< of a MESSAGE: all of it; of an OUTCOME: id, revision, due, held and waited
+  Entry entry;  ///< of a MESSAGE: all of it; of an OUTCOME: id, revision, due, held, waited and words
   std::vector<std::pair<std::uint32_t, spool::RecipientStatus>> changes;  ///< of an OUTCOME, by index of the recipient
 };
 /// What the record makes of what was known (`spool::RecoveryVisitor` says how). False: it was known already.

@@ -55,6 +55,7 @@ struct Message {
   Sender sender = 0;            ///< whose turn it takes; not changed once the queue has it
   spool::Position place;
   std::uint32_t revision = 0;   ///< outcomes recorded so far
+  spool::Position words;        ///< of the last outcome with a next hop's words; its segment may be gone
   Destination destination{};    ///< keyed hash of the domain of all its recipients; zero: there are several
   std::uint64_t size = 0;       ///< bytes of the body as it is relayed
   WallTime arrived{};

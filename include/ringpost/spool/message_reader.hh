@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "ringpost/crypto/message_key.hh"
@@ -36,6 +38,10 @@ class MessageReader {
   const Envelope& envelope() const { return envelope_; }
   /// After unlock(): for outcomes of this message.
   Key256 detail_key() const { return opener_->detail_key(); }
+
+  /// After unlock(): the words of next hops in the OUTCOME record at `place`, by index of the recipient.
+  /// Errors: as load(); not_found also when the record went with its segment.
+  runtime::Task<Result<std::map<std::uint32_t, std::string>>> words(Position place);
 
   /// After unlock(): the next piece of the content; empty at the end. Lifetime: until the next call.
   runtime::Task<Result<Bytes>> next();

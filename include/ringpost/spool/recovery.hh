@@ -23,6 +23,7 @@ struct RecoveredOutcome {
   MessageId message;
   Position place;
   Outcome outcome;  ///< without texts
+  bool has_texts = false;
 };
 
 enum class DamageKind : std::uint8_t {

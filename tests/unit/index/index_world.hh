@@ -49,6 +49,8 @@ inline Entry random_entry(Prng& prng, const MessageId& id) {
   entry.held = prng.one_in(5);
   entry.mail_class = static_cast<spool::MailClass>(1 + prng.below(4));
   if (prng.one_in(2)) entry.waited = {static_cast<std::uint32_t>(prng.below(1u << 31)), prng.one_in(2)};
+  if (prng.one_in(3))
+    entry.words = {1 + prng.below(1'000'000), static_cast<std::uint32_t>(8 * prng.below(1 << 20)), static_cast<std::uint32_t>(8 * (1 + prng.below(100)))};
   if (!prng.one_in(3))
     for (std::byte& byte : entry.destination) byte = static_cast<std::byte>(1 + prng.below(255));
   for (std::uint64_t generation = prng.one_in(4) ? prng.below(1000) : 0; generation > 0; generation -= 1 + prng.below(generation))
