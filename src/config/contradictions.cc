@@ -61,13 +61,28 @@ struct Checker {
       std::string prefix = "listener." + listener.name + ".", address_key = prefix + "address";
       if (!sound({address_key})) continue;
       if (!listener.address) {
-        report({address_key, prefix + "role", prefix + "bare_newline", prefix + "greeting_delay"}, "listener " + listener.name + " has no address");
+        report({address_key, prefix + "role", prefix + "bare_newline", prefix + "greeting_delay", prefix + "tls"},
+               "listener " + listener.name + " has no address");
         continue;
       }
       auto same = [&](const Listener& other) { return other.address == listener.address; };
       auto first = std::ranges::find_if(all, same);
       if (first->name != listener.name && sound({"listener." + first->name + ".address"}))
         report({address_key}, listener.address.text() + " is already the address of listener " + first->name);
+    }
+  }
+
+  void certificates(const Settings& s) {
+    for (const CertificateFiles& each : s.tls.certificates) {
+      const std::string prefix = "tls.certificate." + each.name + ".", chain = prefix + "chain", key = prefix + "key";
+      if (!sound({chain, key})) continue;
+      if (each.key.empty()) report({chain}, "certificate " + each.name + " has no key: " + key + " is missing");
+      if (each.chain.empty()) report({key}, "certificate " + each.name + " has no chain: " + chain + " is missing");
+    }
+    if (!s.tls.certificates.empty()) return;
+    for (const Listener& listener : s.listeners) {
+      const std::string key = "listener." + listener.name + ".tls";
+      if (listener.tls != ListenerTls::none && sound({key})) report({key}, "TLS needs a certificate, and there is no tls.certificate.NAME.chain");
     }
   }
 };
@@ -77,6 +92,7 @@ struct Checker {
 void find_contradictions(const Settings& s, const OriginOf& origin_of, const IsSound& is_sound, Problems& problems) {
   Checker check{origin_of, is_sound, problems};
   check.listeners(s.listeners);
+  check.certificates(s);
   check.at_most("retry.first", s.retry.first, "retry.max", s.retry.max, true);
   check.at_most("retry.max", s.retry.max, "queue.lifetime", s.queue.lifetime, false);
   check.at_most("callout.positive_ttl", s.callout.positive_ttl, "callout.stale_ttl", s.callout.stale_ttl, false);

@@ -26,7 +26,9 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 
 /// What `written` has where `key` has its placeholder, so that an instance's own name costs no edits.
 std::string instance_in(std::string_view written, const Key& key) {
-  const std::size_t first = written.find('.');
+  // The instance begins behind as many dots as in the key.
+  std::size_t first = written.find('.');
+  for (auto more = std::ranges::count(key.family(), '.'); --more > 0 && first != written.npos;) first = written.find('.', first + 1);
   const std::size_t last = key.name.ends_with(key.placeholder()) ? written.size() : written.rfind('.');
   if (first == written.npos || first >= last) return std::string{key.placeholder()};
   std::string instance{written.substr(first + 1, last - first - 1)};

@@ -130,6 +130,34 @@ constexpr Key kTable[] = {
          .help = "How long the banner waits. Whoever talks before it, which RFC 5321 section 4.3.1 forbids and many spam programs "
                  "do, gets 554 at once. 0: only what came with the connection itself is seen."}),
 
+    key<LISTENER(tls)>(
+        {.name = "listener.NAME.tls",
+         .type = Type::choice,
+         .fallback = "none",
+         .help = "offered: whoever asks for it with STARTTLS gets TLS. required: whoever does not may not send mail (530); a server that "
+                 "takes mail from everybody loses mail by that. implicit: TLS from the first byte, as on port 465. All but none need a "
+                 "tls.certificate."}),
+
+    key<MEMBER_OF(tls.certificates, CertificateFiles::name, chain)>(
+        {.name = "tls.certificate.NAME.chain",
+         .type = Type::path,
+         .help = "A certificate in PEM and those that certify it, the server's own first. A client gets the one that has the name it "
+                 "asks for, else the one for our hostname; of two for one name, ECDSA if it can. Read at start, at a reload and when the "
+                 "files change: then a chain that is broken, not valid now or does not match its key leaves the old one in force."}),
+    key<MEMBER_OF(tls.certificates, CertificateFiles::name, key)>(
+        {.name = "tls.certificate.NAME.key",
+         .type = Type::path,
+         .help = "Its private key in PEM, without a password; may be the same file. What only root can read is read at start alone: "
+                 "give the user ringpost the right to read it, and a renewed one is taken up without a restart."}),
+    key<FIELD(tls.minimum)>({.name = "tls.minimum",
+                             .type = Type::choice,
+                             .fallback = "1.2",
+                             .help = "The oldest version of TLS that is spoken."}),
+    key<FIELD(tls.trust_file)>({.name = "tls.trust_file",
+                                .type = Type::path,
+                                .fallback = "/etc/ssl/certs/ca-certificates.crt",
+                                .help = "The authorities, in PEM, by which next hops are verified."}),
+
     key<FIELD(relay.clients)>(
         {.name = "relay.clients",
          .type = Type::networks,

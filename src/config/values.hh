@@ -18,6 +18,10 @@ inline constexpr std::array<std::string_view, 2> kWords<ListenerRole>{"relay", "
 template <>
 inline constexpr std::array<std::string_view, 2> kWords<BareNewline>{"refuse", "repair"};
 template <>
+inline constexpr std::array<std::string_view, 4> kWords<ListenerTls>{"none", "offered", "required", "implicit"};
+template <>
+inline constexpr std::array<std::string_view, 2> kWords<TlsMinimum>{"1.2", "1.3"};
+template <>
 inline constexpr std::array<std::string_view, 2> kWords<WhenUnavailable>{"defer", "buffer"};
 template <>
 inline constexpr std::array<std::string_view, 2> kWords<WhenUnsure>{"defer", "accept"};

@@ -23,6 +23,10 @@ std::string reference_page() {
     page.append("| `").append(metric.name).append("` | ").append(kTypes[static_cast<std::size_t>(metric.kind)]);
     page.append(" | ").append(metric.help).append(" |\n");
   }
+  page +=
+      "\n"
+      "Of the whole server, not of a shard: `ringpost_certificate_days_left{certificate=\"NAME\"}`, a gauge, for each\n"
+      "`tls.certificate.NAME`. It is negative when the certificate has ended.\n";
   return page;
 }
 

@@ -345,6 +345,13 @@ std::expected<void, std::string> Launched::confine(const config::Settings& setti
   for (const config::RecipientRule& rule : settings.recipients)
     if (rule.value.kind == config::RecipientRule::Kind::file)
       rules.push_back({std::filesystem::path{rule.value.path}.parent_path(), harden::Access::read});
+  // Renewed certificates are new files, often in another directory that a link in the configured one leads to.
+  for (const config::CertificateFiles& files : settings.tls.certificates)
+    for (const std::string& path : {files.chain, files.key}) {
+      rules.push_back({std::filesystem::path{path}.parent_path(), harden::Access::read});
+      const auto real = std::filesystem::canonical(path, missing).parent_path();
+      if (!missing) rules.push_back({real, harden::Access::read});
+    }
   auto restricted = harden::restrict_paths(rules);
   if (!restricted) return std::unexpected("Landlock: " + std::string{error_name(restricted.error().code)});
   return {};

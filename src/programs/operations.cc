@@ -2,9 +2,11 @@
 
 #include <cstring>
 
+#include "programs/certificates.hh"
 #include "programs/completion.hh"
 #include "programs/config_files.hh"
 #include "ringpost/control/json.hh"
+#include "ringpost/metrics/exposition.hh"
 
 namespace ringpost::programs {
 
@@ -65,7 +67,16 @@ std::string Operations::status() {
   return out;
 }
 
-std::string Operations::metrics() { return metrics::prometheus_text(metrics_); }
+std::string Operations::metrics() {
+  std::string text = metrics::prometheus_text(metrics_);
+  const auto settings = board_.current();
+  if (settings->tls.certificates.empty()) return text;
+  metrics::Exposition certificates;
+  certificates.family("ringpost_certificate_days_left", "gauge", "Whole days until a certificate in use ends.");
+  for (const config::CertificateFiles& each : settings->tls.certificates)
+    certificates.sample("ringpost_certificate_days_left", {{"certificate", each.name}}, days_left(each));
+  return text + certificates.take();
+}
 
 control::Answer Operations::get(std::string_view key) {
   std::lock_guard lock{mutex_};
@@ -91,12 +102,32 @@ control::Answer Operations::reload(std::uint32_t user) {
   return apply(configuration_.reloaded(sources), user);
 }
 
+std::expected<std::shared_ptr<config::Settings>, std::string> Operations::completed(const config::Configuration& configuration) {
+  const auto in_force = board_.current();
+  auto settings = std::make_shared<config::Settings>(configuration.settings());
+  std::vector<std::string> kept;
+  auto done = complete(*settings, own_addresses_, in_force->dns.servers);
+  if (done) done = read_certificates(*settings, configuration, in_force.get(), kept);
+  if (!done) return std::unexpected(done.error());
+  for (const std::string& each : kept) log_.warning("the certificate read at start stays in force", {{"reason", OperatorText{each}}});
+  return settings;
+}
+
+void Operations::renew_certificates() {
+  std::lock_guard lock{mutex_};
+  auto made = completed(configuration_);
+  if (!made) return log_.error("changed certificates are not taken up; the old ones stay in force", {{"reason", OperatorText{made.error()}}});
+  for (const config::CertificateFiles& each : (*made)->tls.certificates)
+    log_.info("certificate read", {{"name", OperatorText{each.name}}, {"days_left", days_left(each)}});
+  if (!board_.publish(std::move(*made), kFollowPatience)) log_.warning("a shard is too busy to take up the certificates yet");
+}
+
 // All of it, or nothing.
 control::Answer Operations::apply(config::Configuration::Built built, std::uint32_t user) {
   if (!built) return std::unexpected(text_of(built.error()));
-  auto settings = std::make_shared<config::Settings>(built->settings());
-  auto completed = complete(*settings, own_addresses_, board_.current()->dns.servers);
-  if (!completed) return std::unexpected(completed.error());
+  auto made = completed(*built);
+  if (!made) return std::unexpected(made.error());
+  const std::shared_ptr<config::Settings> settings = std::move(*made);
   std::vector<config::Change> changes = config::Configuration::changes(configuration_, *built);
   configuration_ = std::move(*built);
   log_.set_level(settings->log.level);

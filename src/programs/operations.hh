@@ -40,9 +40,12 @@ class Operations final : public control::Daemon {
   control::Answer set(std::string_view assignment, std::uint32_t user) override;
   control::Answer reload(std::uint32_t user) override;
   void stop() override { board_.ask_to_stop(); }
+  /// The certificates' files have changed: takes up what is in them, or tells the log why not.
+  void renew_certificates();
 
  private:
   control::Answer apply(config::Configuration::Built built, std::uint32_t user);
+  std::expected<std::shared_ptr<config::Settings>, std::string> completed(const config::Configuration& configuration);
 
   std::mutex mutex_;
   config::Configuration configuration_;

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstdio>
 
+#include "programs/certificates.hh"
 #include "programs/completion.hh"
 #include "programs/config_files.hh"
 #include "programs/crash_witness.hh"
@@ -32,6 +33,8 @@ namespace {
 
 constexpr std::size_t kGroupBufferBytesMin = 64_KiB;
 constexpr int kFailed = 1, kBadConfiguration = 2;
+constexpr int kTurnMs = 100;            // of the main thread's waiting
+constexpr unsigned kTurnsPerLook = 10;  // at the certificates' files
 
 int complain(const std::string& text, int code = kFailed) {
   std::fprintf(stderr, "ringpostd: %s\n", text.c_str());
@@ -120,15 +123,17 @@ bool look_after(const Launched& launched, Helpers& known, Operations& operations
 
 /// SIGTERM and SIGINT end it, SIGHUP reloads, until the board says stop for another reason. Returns the exit code: kFailed asks the
 /// service manager for a new start.
-int wait_for_the_end(int signals, SettingsBoard& board, Operations& operations, const Launched& launched, Log& log) {
+int wait_for_the_end(int signals, SettingsBoard& board, Operations& operations, CertificateWatch& certificates, const Launched& launched,
+                     Log& log) {
   Helpers helpers = Helpers::kept;
-  while (!board.stop_asked()) {
+  for (unsigned turn = 0; !board.stop_asked(); ++turn) {
+    if (turn % kTurnsPerLook == 0 && certificates.look(*board.current())) operations.renew_certificates();
     if (!look_after(launched, helpers, operations, log)) {
       board.ask_to_stop();
       return kFailed;
     }
     pollfd waiting{signals, POLLIN, 0};
-    if (poll(&waiting, 1, 100) <= 0) continue;
+    if (poll(&waiting, 1, kTurnMs) <= 0) continue;
     signalfd_siginfo signal;
     if (read(signals, &signal, sizeof signal) != sizeof signal) continue;
     if (signal.ssi_signo != SIGHUP) {
@@ -158,6 +163,9 @@ int run(int argc, char** argv) {
   config::Settings settings = configuration->settings();
   const std::vector<IpAddress> own = own_addresses(settings.listeners);
   auto completed = complete(settings, own);
+  CertificateWatch certificates{settings};
+  std::vector<std::string> kept;
+  if (completed) completed = read_certificates(settings, *configuration, nullptr, kept);
   if (!completed) return complain(completed.error(), kBadConfiguration);
   if (check_only) return 0;
   Log log{settings.log.level, settings.log.format};
@@ -226,7 +234,9 @@ int run(int argc, char** argv) {
   SettingsBoard board{std::make_shared<config::Settings>(settings), shards};
   Operations operations{std::move(*configuration), config_path, launched->config_opened, own, board, log};
   shard::Mesh mesh{shards};
-  shard::Shared shared{connections, operations, log, &mesh};
+  Key256 ticket_secret;
+  seats[0].ring->random(ticket_secret.mutable_view());
+  shard::Shared shared{connections, operations, log, &mesh, {ticket_secret.view(), seats[0].ring->now()}};
   watch_for_crashes();
   std::vector<std::unique_ptr<ShardThread>> threads;
   std::vector<const metrics::ShardMetrics*> metrics;
@@ -263,7 +273,7 @@ int run(int argc, char** argv) {
     for (auto& thread : threads) thread->go();
     for (const config::Listener& listener : settings.listeners)
       log.info("accepting mail", {{"listener", OperatorText{listener.name}}, {"address", listener.address}});
-    exit_code = wait_for_the_end(signals, board, operations, *launched, log);
+    exit_code = wait_for_the_end(signals, board, operations, certificates, *launched, log);
   } else {
     board.ask_to_stop();
   }

@@ -39,6 +39,37 @@ Server::Server(Surroundings surroundings, std::shared_ptr<const config::Settings
 
 Server::~Server() = default;
 
+void Server::reconfigure(std::shared_ptr<const config::Settings> settings) {
+  settings_ = std::move(settings);
+  take_certificates();
+}
+
+void Server::take_certificates() {
+  std::vector<const tls::Certificate*> certificates;
+  for (const config::CertificateFiles& each : settings_->tls.certificates)
+    if (each.loaded) certificates.push_back(each.loaded.get());
+  const tls::Version minimum = settings_->tls.minimum == config::TlsMinimum::tls13 ? tls::Version::tls13 : tls::Version::tls12;
+  for (auto& context : tls_contexts_) {
+    if (!context) continue;
+    if (auto used = context->use(certificates, minimum); !used)
+      surroundings_.log.error("new certificates are not taken up", {{"reason", OperatorText{used.error()}}});
+  }
+}
+
+// Tickets are good for one role: what a listener of another one let a client do says nothing here (attack T5).
+tls::ServerContext& Server::tls_context(config::ListenerRole role) {
+  RP_ASSERT(surroundings_.tls);
+  const auto index = static_cast<std::size_t>(role);
+  if (tls_contexts_.size() <= index) tls_contexts_.resize(index + 1);
+  if (!tls_contexts_[index]) {
+    tls_contexts_[index] = std::make_unique<tls::ServerContext>(
+        *surroundings_.tls,
+        tls::ServerOptions{.hostname = settings_->hostname, .role = std::to_string(index), .tickets = surroundings_.tickets});
+    take_certificates();
+  }
+  return *tls_contexts_[index];
+}
+
 void Server::listen(const ListeningSocket& socket) {
   listening_.push_back(std::make_unique<Listening>(surroundings_.ring, socket));
   scope_.spawn(accept_loop(*listening_.back()));
@@ -63,10 +94,11 @@ runtime::Task<void> Server::run_session(Fd socket, Listening& listening) {
     (void)co_await surroundings_.ring.close(socket);
     co_return;
   }
-  if (stopping_) co_return co_await turn_away(socket, smtp::replies::kShuttingDown);
+  const bool in_clear = listener_of(*settings_, listening.listener).tls != config::ListenerTls::implicit;
+  if (stopping_) co_return co_await turn_away(socket, smtp::replies::kShuttingDown, in_clear);
   if (runtime::MemoryReserve::is_spent()) {
     metrics.connections_refused.add();
-    co_return co_await turn_away(socket, smtp::replies::kNoMemory);
+    co_return co_await turn_away(socket, smtp::replies::kNoMemory, in_clear);
   }
   std::shared_ptr<const config::Settings> settings = settings_;
   policy::Admission admission = surroundings_.connections.admit(
@@ -75,7 +107,7 @@ runtime::Task<void> Server::run_session(Fd socket, Listening& listening) {
     metrics.connections_refused.add();
     if (auto suppressed = refused_log_.admit(surroundings_.ring.now()))
       surroundings_.log.warning("connection limit reached", {{"client", peer->ip()}, {"suppressed", *suppressed}});
-    co_await turn_away(socket, smtp::replies::kTooManyConnections);
+    co_await turn_away(socket, smtp::replies::kTooManyConnections, in_clear);
     co_return;
   }
   metrics.connections_accepted.add();
@@ -100,11 +132,12 @@ void Server::log_early_talker(const IpAddress& client) {
     surroundings_.log.warning("a client that talked before the banner was sent away", {{"client", client}, {"suppressed", *suppressed}});
 }
 
-// One reply, then the end, without waiting long for a client that does not read.
-runtime::Task<void> Server::turn_away(Fd socket, smtp::Reply reply) {
+// One reply, then the end, without waiting long for a client that does not read. Who waits for TLS is not worth a handshake.
+runtime::Task<void> Server::turn_away(Fd socket, smtp::Reply reply, bool in_clear) {
   std::array<std::byte, 512> line;
-  std::size_t written = smtp::write_reply(reply, line);
-  (void)co_await surroundings_.ring.send(socket, Bytes{line}.first(written), surroundings_.ring.now() + kTurnAwayPatience);
+  const std::size_t written = smtp::write_reply(reply, line);
+  if (in_clear)
+    (void)co_await surroundings_.ring.send(socket, Bytes{line}.first(written), surroundings_.ring.now() + kTurnAwayPatience);
   (void)co_await surroundings_.ring.close(socket);
 }
 

@@ -17,6 +17,18 @@ constexpr std::uint64_t kLongLineCost = 2, kBareNewlineCost = 3;
 // How long a closed session reads on, so that our last reply is not lost to a reset.
 constexpr Duration kLinger = std::chrono::milliseconds(500);
 constexpr std::size_t kLingerChunks = 64;
+// A handshake is two exchanges of a few packets.
+constexpr Duration kHandshakePatience = std::chrono::seconds(30);
+
+smtp::TlsOffer offer_of(config::ListenerTls tls) {
+  switch (tls) {
+    case config::ListenerTls::none: return smtp::TlsOffer::none;
+    case config::ListenerTls::offered: return smtp::TlsOffer::offered;
+    case config::ListenerTls::required: return smtp::TlsOffer::required;
+    case config::ListenerTls::implicit: break;
+  }
+  return smtp::TlsOffer::active;
+}
 }  // namespace
 
 Session::Session(Server& server, std::shared_ptr<const config::Settings> settings, const config::Listener& listener, Fd socket,
@@ -27,34 +39,69 @@ Session::Session(Server& server, std::shared_ptr<const config::Settings> setting
       listener_(listener),
       socket_(socket),
       peer_(peer),
-      receiver_(ring_, socket),
-      session_deadline_(ring_.now() + settings_->smtp.session_max) {
+      channel_(ring_, socket),
+      session_deadline_(ring_.now() + settings_->smtp.session_max),
+      state_(offer_of(listener.tls)) {
   envelope_.client = peer.ip();
 }
 
 runtime::Task<void> Session::run() {
+  if (listener_.tls == config::ListenerTls::implicit) {
+    const bool shaken = co_await begin_tls();
+    if (!shaken) co_return co_await channel_.stop();
+  }
   bool greeted = co_await greet();
   if (greeted) co_await converse();
   bool told = co_await flush();
   incoming_.reset();
   if (told) {
     // Our FIN first, then whatever the client still sends: closing with unread bytes would reset the connection (RFC 1122 4.2.2.13).
-    (void)co_await ring_.shutdown(socket_, SHUT_WR);
-    Instant deadline = ring_.now() + kLinger;
-    for (std::size_t i = 0; i < kLingerChunks; ++i) {
-      auto rest = co_await receiver_.next(deadline);
-      if (!rest) break;
-    }
+    const Instant deadline = ring_.now() + kLinger;
+    co_await channel_.shutdown(deadline);
+    co_await channel_.drain(deadline, kLingerChunks);
   }
-  co_await receiver_.stop();
   input_.release();
+  co_await channel_.stop();
+}
+
+// Under TLS from here on, or not at all: after a handshake that failed there is nobody to talk to.
+runtime::Task<bool> Session::begin_tls() {
+  metrics::ShardMetrics& metrics = server_.surroundings_.metrics;
+  const Instant deadline = std::min(ring_.now() + kHandshakePatience, session_deadline_);
+  idle_ = true;
+  Result<> accepted = co_await channel_.accept_tls(server_.tls_context(listener_.role), deadline);
+  idle_ = false;
+  if (!accepted) {
+    broken_ = true;
+    open_ = false;
+    metrics.tls_handshakes_failed.add();
+    co_return false;
+  }
+  metrics.tls_handshakes.add();
+  if (channel_.handshake().resumed) metrics.tls_handshakes_resumed.add();
+  co_return true;
+}
+
+// STARTTLS was allowed. What the client sent behind it was perhaps put there by somebody on the path: it is dropped, and so is all
+// that was said before (RFC 3207 section 4.2, attacks C1 and C3).
+runtime::Task<void> Session::start_tls() {
+  if (!server_.can_start_tls(listener_.role)) co_return answer(replies::kTlsUnavailable);
+  input_.release();
+  (void)channel_.discard_input();
+  out_.add(replies::kStartTls);
+  const bool told = co_await flush();
+  if (!told) co_return;
+  end_transaction();
+  helo_.clear();
+  state_.forget_all();
+  (void)co_await begin_tls();
 }
 
 // Waits for the listener's delay, or at least for one turn of the loop, which sees what is here already: bytes before the banner
 // come from a client that does not listen (attack C6). A deadline of now would pass before the first receive is even submitted.
 runtime::Task<bool> Session::greet() {
   idle_ = true;
-  auto early = co_await receiver_.next(ring_.now() + std::max(listener_.greeting_delay, Duration{1}));
+  auto early = co_await channel_.next(ring_.now() + std::max(listener_.greeting_delay, Duration{1}));
   idle_ = false;
   if (early) {
     server_.log_early_talker(peer_.ip());
@@ -149,6 +196,7 @@ runtime::Task<void> Session::handle(const smtp::Command& command) {
     case Verb::vrfy: answer(replies::kCannotVerify); break;
     case Verb::help: answer(replies::kHelp); break;
     case Verb::quit: close_with(replies::kClosing); break;
+    case Verb::starttls: co_await start_tls(); break;
     default: answer(replies::kNotImplemented); break;
   }
 }
@@ -162,6 +210,7 @@ void Session::on_greeting(const smtp::Command& command) {
     if (!extended) return smtp::write_helo(settings_->hostname, to);
     return smtp::write_ehlo({.host = settings_->hostname,
                              .message_bytes_max = settings_->smtp.message_bytes_max,
+                             .starttls = state_.offers_tls(),
                              .rcpt_max = static_cast<std::uint32_t>(settings_->smtp.recipients_max)},
                             to);
   });
@@ -253,7 +302,7 @@ runtime::Task<bool> Session::fill(Instant deadline, const smtp::Reply& too_late)
   input_.release();
   bool flushed = co_await flush();
   if (!flushed) co_return false;
-  auto next = co_await receiver_.next(std::min(deadline, session_deadline_));
+  auto next = co_await channel_.next(std::min(deadline, session_deadline_));
   if (next) {
     input_ = std::move(*next);
     co_return true;
@@ -275,7 +324,7 @@ runtime::Task<bool> Session::flush() {
   if (broken_) co_return false;
   Instant deadline = ring_.now() + settings_->smtp.timeout.reply;
   while (!rest.empty()) {
-    auto sent = co_await ring_.send(socket_, rest, deadline);
+    auto sent = co_await channel_.send(rest, deadline);
     if (!sent) {
       open_ = false;
       broken_ = true;

@@ -35,6 +35,8 @@ class Session {
  private:
   // session.cc: the conversation
   runtime::Task<bool> greet();
+  runtime::Task<bool> begin_tls();
+  runtime::Task<void> start_tls();
   runtime::Task<void> converse();
   runtime::Task<void> handle(const smtp::Command& command);
   void on_greeting(const smtp::Command& command);
@@ -74,7 +76,7 @@ class Session {
   const config::Listener& listener_;
   Fd socket_;
   SocketAddress peer_;
-  runtime::Receiver receiver_;
+  tls::Channel channel_;
   Instant session_deadline_;
 
   runtime::Chunk input_;

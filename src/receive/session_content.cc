@@ -15,7 +15,7 @@ constexpr Duration kRateGrace = std::chrono::seconds(30);
 runtime::Task<void> Session::receive_data() {
   bool begun = co_await begin_message();
   // DATA ends a pipelined group (RFC 2920 section 3.1): text that is already here was sent before we said 354.
-  if (!input_.empty() || receiver_.ready()) co_return refuse_early_text();
+  if (!input_.empty() || channel_.ready()) co_return refuse_early_text();
   if (!begun) {
     refuse_message({}, 0);
     co_return end_transaction();
@@ -97,9 +97,15 @@ runtime::Task<bool> Session::begin_message() {
   smtp::ReceivedTrace trace{.helo = helo_,
                             .client = peer_.ip().text(client),
                             .by = settings_->hostname,
-                            .with = {.extended = state_.extended(), .utf8 = envelope_.smtputf8},
+                            .with = {.extended = state_.extended(), .utf8 = envelope_.smtputf8, .tls = channel_.secured()},
                             .id = incoming_->id(),
                             .at = ring_.wall_now()};
+  if (channel_.secured()) {
+    const tls::Handshake& handshake = channel_.handshake();
+    trace.tls_cipher = handshake.suite;
+    trace.tls_group = handshake.group;
+    trace.tls_version = tls::version_name(handshake.version);
+  }
   std::array<std::byte, smtp::kReceivedBytesMax> field;
   std::size_t written = smtp::write_received(trace, field);
   RP_ASSERT(written > 0);

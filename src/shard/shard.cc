@@ -42,6 +42,7 @@ struct Shard::World final : outbox::Listener, control::Handover, MeshBox::Handle
         outbox(ring, shared.log, metrics, options.auditd, *this),
         staging(ring, settings->memory.staging_bytes, metrics),
         mesh(*shared.mesh, options.index, ring, *this),
+        tls(ring),
         permits(ring, mesh),
         hosts(ring, *settings) {
     if (!options.work_table.empty()) work.emplace(options.work_table);
@@ -98,6 +99,7 @@ struct Shard::World final : outbox::Listener, control::Handover, MeshBox::Handle
   Staging staging;
   queue::Queue queue;  // its messages hold staging buffers
   MeshBox mesh;
+  tls::Engine tls;
   PermitDesk permits;
   DnsHosts hosts;
   std::unique_ptr<AuditTrail> trail;
@@ -140,7 +142,7 @@ runtime::Task<std::expected<void, std::string>> Shard::World::open() {
   intake = std::make_unique<MailIntake>(IntakeParts{ring, *partitions.front(), keys, queue, *trail, outbox, staging, *deliverer, metrics,
                                                     options.spool.store, hash_key, disk_share()},
                                         settings);
-  server = std::make_unique<receive::Server>(receive::Surroundings{ring, *intake, shared.connections, metrics, shared.log, verifier.get()}, settings);
+  server = std::make_unique<receive::Server>(receive::Surroundings{ring, *intake, shared.connections, metrics, shared.log, verifier.get(), &tls, shared.tickets}, settings);
   view = std::make_unique<QueueView>(source_parts, *source, *deliverer, options.spool.store, settings);
   control = std::make_unique<control::Server>(ring, shared.log, options.index, shared.daemon, *view, *this);
   outbox.start();

@@ -60,7 +60,11 @@ std::size_t write_received(const ReceivedTrace& trace, MutableBytes out) {
       .safe(trace.client)
       .text("])\r\n");
   writer.text("\tby ").safe(trace.by).text(" with ").text(with_keyword(trace.with));
-  if (!trace.tls_cipher.empty()) writer.text("\r\n\ttls ").safe(trace.tls_cipher);
+  if (!trace.tls_cipher.empty()) {
+    writer.text("\r\n\ttls ").safe(trace.tls_cipher);
+    if (!trace.tls_group.empty()) writer.text(" group ").safe(trace.tls_group);
+    if (!trace.tls_version.empty()) writer.text(" (").safe(trace.tls_version).text(")");
+  }
   writer.text("\r\n\tid ").text(hex(trace.id));
   // With SMTPUTF8 the clause may hold UTF-8 (RFC 6531 section 3.7.3); the grammar has checked it, so it stands as it came.
   if (!trace.for_address.empty()) writer.text("\r\n\tfor <").text(trace.for_address).text(">");

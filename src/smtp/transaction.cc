@@ -7,7 +7,12 @@ Decision TransactionState::decide(Verb verb) const {
   if (verb == Verb::alien) return {replies::kAlienProtocol};
   if (verb == Verb::unknown) return {replies::kUnknownCommand};
   const CommandTraits& row = traits(verb);
-  if (!row.offered) return {replies::kNotImplemented};
+  if (!row.offered || (verb == Verb::starttls && tls_ == TlsOffer::none)) return {replies::kNotImplemented};
+  if (tls_ == TlsOffer::required && !row.before_tls) return {replies::kTlsRequired, verb == Verb::bdat};
+  if (verb == Verb::starttls) {
+    if (tls_ == TlsOffer::active) return {replies::kTlsActive};
+    return greeting_ == Greeting::ehlo ? Decision{} : Decision{replies::kNeedEhlo};
+  }
   if (verb == Verb::mail) {
     if (greeting_ == Greeting::none) return {replies::kNeedGreeting};
     return stage_ == Stage::idle ? Decision{} : Decision{replies::kNestedMail};
@@ -70,8 +75,10 @@ void TransactionState::reset() {
 }
 
 void TransactionState::forget_all() {
+  RP_ASSERT(offers_tls());
   reset();
   greeting_ = Greeting::none;
+  tls_ = TlsOffer::active;
 }
 
 }  // namespace ringpost::smtp

@@ -106,20 +106,19 @@ struct ServerContext::Identity {
 
 ServerContext::ServerContext(Engine& engine, const ServerOptions& options)
     : engine_(engine),
-      minimum_(options.minimum),
       hostname_(options.hostname),
-      tickets_(options.ticket_secret, options.role, options.ticket_born, options.ticket_period),
+      tickets_(options.tickets, options.role, options.ticket_period),
       ticket_life_(std::chrono::duration_cast<std::chrono::seconds>(2 * options.ticket_period)) {
   start_library();
 }
 
 ServerContext::~ServerContext() = default;
 
-std::expected<void, std::string> ServerContext::use(std::span<const Certificate* const> certificates) {
+std::expected<void, std::string> ServerContext::use(std::span<const Certificate* const> certificates, Version minimum) {
   const crypto::LibraryCalls calls{engine_};
   std::vector<std::unique_ptr<Identity>> identities;
   for (const Certificate* certificate : certificates) {
-    ContextPtr context = make_context(wolfSSLv23_server_method(), minimum_);
+    ContextPtr context = make_context(wolfSSLv23_server_method(), minimum);
     auto raw = [](std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); };
     const std::string& chain = certificate->chain;
     const std::string_view key = certificate->key.text();

@@ -14,10 +14,10 @@ constexpr std::size_t kNumberAt = crypto::kNonceBytes;
 
 }  // namespace
 
-TicketKeys::TicketKeys(Bytes secret, std::string_view role, Instant born, Duration period)
-    : secret_(crypto::derive_key(secret, {}, "session tickets", {as_bytes(role)})),
+TicketKeys::TicketKeys(const TicketRoot& root, std::string_view role, Duration period)
+    : secret_(crypto::derive_key(root.secret, {}, "session tickets", {as_bytes(role)})),
       current_(key_of(secret_)),
-      next_(born + period),
+      next_(root.born + period),
       period_(period) {
   RP_ASSERT(period > Duration::zero());
 }

@@ -12,12 +12,20 @@
 #include "ringpost/base/units.hh"
 #include "ringpost/config/recipient_list.hh"
 
+namespace ringpost::tls {
+struct Certificate;
+}
+
 namespace ringpost::config {
 
 /// What a listener is for: mail from our own hosts to anywhere, or mail from anywhere to our own domains. Submission will join.
 enum class ListenerRole : std::uint8_t { relay, mx };
 /// What happens to mail whose lines end in a bare LF or CR.
 enum class BareNewline : std::uint8_t { refuse, repair };
+/// TLS on a listener: never, for who asks for it (STARTTLS), for everybody who has mail, or before the first word.
+enum class ListenerTls : std::uint8_t { none, offered, required, implicit };
+/// The oldest version that is spoken.
+enum class TlsMinimum : std::uint8_t { tls12, tls13 };
 /// What happens to new mail while auditd is away.
 enum class WhenUnavailable : std::uint8_t { defer, buffer };
 /// What a RCPT is answered when the next hop cannot say whether its recipient exists.
@@ -28,6 +36,7 @@ struct Listener {
   ListenerRole role = ListenerRole::relay;
   BareNewline bare_newline = BareNewline::refuse;
   Duration greeting_delay{};  ///< who talks within it, before our banner, is refused
+  ListenerTls tls = ListenerTls::none;
   friend bool operator==(const Listener&, const Listener&) = default;
 };
 
@@ -73,6 +82,15 @@ struct RecipientRule {
   Value value;
   /// file: what stood in it when these settings were made. The program reads it; never null in settings that are in force.
   std::shared_ptr<const RecipientList> list;
+};
+
+/// tls.certificate.NAME.*: one of our certificates.
+struct CertificateFiles {
+  std::string name;
+  std::string chain;  ///< PEM files
+  std::string key;
+  /// What stood in them when these settings were made. The program reads it; never null in settings that are in force.
+  std::shared_ptr<const tls::Certificate> loaded;
 };
 
 /// So many messages in so much time.
@@ -125,6 +143,12 @@ struct Settings {
     std::uint64_t cache_entries = 0;       ///< each shard
     std::vector<IpAddress> own_addresses;  ///< no key: where this machine takes mail; the program fills it in
   } dns;
+
+  struct Tls {
+    std::vector<CertificateFiles> certificates;  ///< sorted by name
+    TlsMinimum minimum = TlsMinimum::tls12;
+    std::string trust_file;
+  } tls;
 
   struct Retry {
     Duration first{};

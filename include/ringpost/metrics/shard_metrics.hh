@@ -15,6 +15,9 @@
   GAUGE(sessions_open, "SMTP sessions now in progress.")                                                                  \
   COUNTER(sessions_started, "SMTP sessions that got a banner.")                                                           \
   COUNTER(sessions_timed_out, "SMTP sessions ended by a time-out or the minimum data rate.")                              \
+  COUNTER(tls_handshakes, "TLS handshakes of clients that succeeded.")                                                    \
+  COUNTER(tls_handshakes_resumed, "Those that went on with an earlier session.")                                          \
+  COUNTER(tls_handshakes_failed, "TLS handshakes of clients that failed or took too long.")                               \
   COUNTER(commands_refused, "SMTP commands answered with 4xx or 5xx.")                                                    \
   COUNTER(messages_accepted, "Messages answered with 250 after they were durable.")                                       \
   COUNTER(messages_refused, "Messages answered with 5xx after their content began.")                                      \

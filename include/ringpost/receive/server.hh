@@ -17,6 +17,7 @@
 #include "ringpost/runtime/signal.hh"
 #include "ringpost/runtime/task.hh"
 #include "ringpost/smtp/reply.hh"
+#include "ringpost/tls/channel.hh"
 
 namespace ringpost::receive {
 
@@ -30,6 +31,8 @@ struct Surroundings {
   metrics::ShardMetrics& metrics;
   Log& log;
   RecipientVerifier* verifier = nullptr;  ///< null: of recipients that are to be verified nobody knows anything
+  tls::Engine* tls = nullptr;    ///< null: no listener may want TLS
+  tls::TicketRoot tickets = {};  ///< the view is needed for as long as the server lives
 };
 
 /// A listening socket, made (as root if need be) before the shard starts.
@@ -50,7 +53,7 @@ class Server {
   /// Starts accepting on `socket`, which it owns from here on.
   void listen(const ListeningSocket& socket);
   /// Sessions that begin from now on follow `settings`; those that run keep theirs.
-  void reconfigure(std::shared_ptr<const config::Settings> settings) { settings_ = std::move(settings); }
+  void reconfigure(std::shared_ptr<const config::Settings> settings);
   /// Stops accepting. Sessions that wait for a command get 421; those with a message on its way may finish it until `deadline`,
   /// then all are cut. A message whose commit() runs is always waited for.
   runtime::Task<void> stop(Instant deadline);
@@ -61,7 +64,10 @@ class Server {
   struct Listening;
   runtime::Task<void> accept_loop(Listening& listening);
   runtime::Task<void> run_session(Fd socket, Listening& listening);
-  runtime::Task<void> turn_away(Fd socket, smtp::Reply reply);
+  runtime::Task<void> turn_away(Fd socket, smtp::Reply reply, bool in_clear);
+  void take_certificates();
+  tls::ServerContext& tls_context(config::ListenerRole role);
+  bool can_start_tls(config::ListenerRole role) { return surroundings_.tls && tls_context(role).has_certificates(); }
   bool runs(const Session* session) const;
   void log_early_talker(const IpAddress& client);
 
@@ -70,6 +76,7 @@ class Server {
   runtime::Scope scope_;
   runtime::Signal session_ended_;
   std::vector<std::unique_ptr<Listening>> listening_;
+  std::vector<std::unique_ptr<tls::ServerContext>> tls_contexts_;  // by role; made when one is wanted
   std::vector<Session*> sessions_;
   bool stopping_ = false;
   LogLimit refused_log_, early_log_;

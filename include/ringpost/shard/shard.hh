@@ -54,6 +54,7 @@ struct Shared {
   control::Daemon& daemon;
   Log& log;
   Mesh* mesh;  ///< never null
+  tls::TicketRoot tickets = {};  ///< the view is needed for as long as the shards live
 };
 
 /// Lifetime: open() once, then listen(); await stop() before it dies. Everything on the ring's own thread.

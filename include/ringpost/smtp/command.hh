@@ -32,6 +32,7 @@ struct CommandTraits {
   bool junk;               ///< does not further a mail transaction; too many of these end the session
   bool needs_transaction;  ///< 503 without MAIL
   bool takes_argument;     ///< false: 501 when there is one
+  bool before_tls;         ///< allowed in clear where TLS is required (RFC 3207 section 4); all others get 530
   std::string_view rfc;    ///< where it is specified
 };
 

@@ -15,6 +15,7 @@ struct EhloOffer {
   std::uint64_t message_bytes_max = 0;  ///< SIZE (RFC 1870)
   bool smtputf8 = true;
   bool chunking = true;
+  bool starttls = false;                ///< RFC 3207
   std::uint32_t mail_max = 0;  ///< LIMITS MAILMAX (RFC 9422): messages in one connection; 1..999999
   std::uint32_t rcpt_max = 0;  ///< LIMITS RCPTMAX: recipients of one message; 1..999999
 };

@@ -29,7 +29,9 @@ struct ReceivedTrace {
   std::string_view client;  ///< the peer's address as text, without brackets: 192.0.2.1, 2001:db8::1
   std::string_view by;      ///< our name
   ReceivedWith with;
-  std::string_view tls_cipher;  ///< IANA's name, for the tls clause of RFC 8314 section 4.3; empty: none
+  std::string_view tls_cipher;   ///< IANA's name, for the tls clause of RFC 8314 section 4.3; empty: none
+  std::string_view tls_group;    ///< of the key exchange, for that clause; empty: none
+  std::string_view tls_version;  ///< "TLSv1.3", for a comment behind it
   MessageId id;
   std::string_view for_address;  ///< empty: no for clause, as privacy wants (RFC 5321 section 7.6)
   WallTime at;

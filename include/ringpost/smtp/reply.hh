@@ -58,7 +58,10 @@ inline constexpr Reply kHelp{214, {2, 0, 0}, "EHLO HELO MAIL RCPT DATA BDAT RSET
 /// 3xx replies carry no enhanced code (RFC 2034 section 4).
 inline constexpr Reply kStartData{354, {}, "End data with <CR><LF>.<CR><LF>"};
 
+inline constexpr Reply kStartTls{220, {2, 0, 0}, "Ready to start TLS"};
+
 // Try again later.
+inline constexpr Reply kTlsUnavailable{454, {4, 7, 0}, "TLS not available for now"};
 inline constexpr Reply kShuttingDown{421, {4, 3, 2}, "Server is shutting down"};
 inline constexpr Reply kTimedOut{421, {4, 4, 2}, "Timed out waiting for you"};
 inline constexpr Reply kTooSlow{421, {4, 4, 2}, "Data arrives too slowly"};
@@ -95,6 +98,9 @@ inline constexpr Reply kRcptAfterChunk{503, {5, 5, 1}, "No more recipients after
 inline constexpr Reply kDataAfterChunk{503, {5, 5, 1}, "DATA after BDAT, send RSET"};
 inline constexpr Reply kChunkAfterFailure{503, {5, 5, 1}, "The message has failed, send RSET"};
 inline constexpr Reply kChunkNeedsEhlo{503, {5, 5, 1}, "BDAT needs EHLO"};
+inline constexpr Reply kNeedEhlo{503, {5, 5, 1}, "Send EHLO first"};
+inline constexpr Reply kTlsActive{503, {5, 5, 1}, "TLS is active already"};
+inline constexpr Reply kTlsRequired{530, {5, 7, 0}, "Must issue a STARTTLS command first"};
 inline constexpr Reply kNoValidRecipients{554, {5, 5, 1}, "No valid recipients"};
 
 // The message is refused.

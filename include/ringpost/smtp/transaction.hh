@@ -16,10 +16,20 @@ struct Decision {
   bool allowed() const { return !refusal; }
 };
 
+/// How it stands with TLS on this session's listener.
+enum class TlsOffer : std::uint8_t {
+  none,      ///< STARTTLS is no command here
+  offered,   ///< whoever likes
+  required,  ///< nothing but STARTTLS leads on
+  active,    ///< the session is under TLS
+};
+
 /// The order of commands (RFC 5321 section 4.1.4, RFC 3030 section 2 and 4.2). It holds no addresses and no bytes: the session
 /// asks `decide`, does what it must (policy, storage), and reports what came of it with one of the events.
 class TransactionState {
  public:
+  explicit TransactionState(TlsOffer tls = TlsOffer::none) : tls_(tls) {}
+
   /// May `verb` run now? Nothing changes.
   Decision decide(Verb verb) const;
 
@@ -42,9 +52,12 @@ class TransactionState {
   void message_ended();
   /// RSET got 250, or the session gave up on the transaction.
   void reset();
-  /// STARTTLS succeeded: nothing the client said before counts (RFC 3207 section 4.2).
+  /// STARTTLS succeeded: nothing the client said before counts (RFC 3207 section 4.2). It is not offered again.
   void forget_all();
 
+  TlsOffer tls() const { return tls_; }
+  /// EHLO names STARTTLS.
+  bool offers_tls() const { return tls_ == TlsOffer::offered || tls_ == TlsOffer::required; }
   bool greeted() const { return greeting_ != Greeting::none; }
   bool extended() const { return greeting_ == Greeting::ehlo; }
   bool in_transaction() const { return stage_ != Stage::idle; }
@@ -63,6 +76,7 @@ class TransactionState {
     failed,  ///< a chunk failed: the rest is dropped
   };
 
+  TlsOffer tls_;
   Greeting greeting_ = Greeting::none;
   Stage stage_ = Stage::idle;
   bool recipients_ = false;

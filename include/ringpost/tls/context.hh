@@ -108,11 +108,9 @@ class Engine final : public crypto::LibraryWorld {
 };
 
 struct ServerOptions {
-  Version minimum = Version::tls12;
   std::string hostname;         ///< whose certificate answers a client that names nobody we know
   std::string role = "server";  ///< tickets are good for listeners of one role only
-  Bytes ticket_secret;          ///< the same on every shard; 32 bytes. Copied
-  Instant ticket_born;          ///< when it was made
+  TicketRoot tickets;           ///< the same on every shard
   Duration ticket_period = std::chrono::hours(6);
 };
 
@@ -127,7 +125,7 @@ class ServerContext {
   ~ServerContext();
 
   /// Handshakes from now on use these. Errors: text for the operator; the old ones stay.
-  std::expected<void, std::string> use(std::span<const Certificate* const> certificates);
+  std::expected<void, std::string> use(std::span<const Certificate* const> certificates, Version minimum = Version::tls12);
   /// Without a certificate no handshake succeeds.
   bool has_certificates() const { return !identities_.empty(); }
 
@@ -141,7 +139,6 @@ class ServerContext {
   Result<> prepare(Secure& secure, const ClientHello& hello);
 
   Engine& engine_;
-  Version minimum_;
   std::string hostname_;
   TicketKeys tickets_;
   std::chrono::seconds ticket_life_;

@@ -10,6 +10,12 @@
 
 namespace ringpost::tls {
 
+/// Where all ticket keys of a process come from.
+struct TicketRoot {
+  Bytes secret;  ///< 32 bytes; a view, copied by who makes keys of it
+  Instant born;  ///< when it was made
+};
+
 /// The ticket keys of one listener role. All shards begin with the same secret and so go through the same keys without a word
 /// between them: each period's secret is derived from the one before, which is wiped. What is found in memory later opens no
 /// ticket that was given out two periods ago.
@@ -18,8 +24,8 @@ namespace ringpost::tls {
 /// field `mac`. What the ticket is for (the certificate) is associated data: a ticket is good nowhere else.
 class TicketKeys {
  public:
-  /// `role`: keeps the keys of listener roles apart. `born`: when `secret` was made; the same on every shard.
-  TicketKeys(Bytes secret, std::string_view role, Instant born, Duration period);
+  /// `root`: the same on every shard. `role`: keeps the keys of listener roles apart.
+  TicketKeys(const TicketRoot& root, std::string_view role, Duration period);
 
   struct Sealed {
     std::array<std::byte, 16> iv;

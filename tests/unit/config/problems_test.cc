@@ -115,5 +115,17 @@ TEST(NearestKey, one_slip_never_leads_astray) {
 
 TEST(NearestKey, a_monstrous_key_costs_little) { EXPECT_FALSE(nearest_key(std::string(10'000'000, 'x')).empty()); }
 
+TEST(Problems, tls_needs_a_certificate_and_a_certificate_its_key) {
+  EXPECT_EQ(problems_of("listener.a.address = 127.0.0.1:25\nlistener.a.tls = offered\n"),
+            "ringpost.conf:2: listener.a.tls: TLS needs a certificate, and there is no tls.certificate.NAME.chain\n");
+  EXPECT_EQ(problems_of("tls.certificate.a.chain = /a.pem\n"),
+            "ringpost.conf:1: tls.certificate.a.chain: certificate a has no key: tls.certificate.a.key is missing\n");
+  EXPECT_EQ(problems_of("\ntls.certificate.a.key = /a.pem\n"),
+            "ringpost.conf:2: tls.certificate.a.key: certificate a has no chain: tls.certificate.a.chain is missing\n");
+  EXPECT_EQ(problems_of("listener.a.address = 127.0.0.1:25\nlistener.a.tls = maybe\n").substr(0, 33), "ringpost.conf:2: listener.a.tls: ");
+  EXPECT_EQ(problems_of("listener.a.address = 127.0.0.1:25\nlistener.a.tls = implicit\ntls.minimum = 1.3\n"
+                        "tls.certificate.a.chain = /a.pem\ntls.certificate.a.key = /a.pem\n"), "accepted");
+}
+
 }  // namespace
 }  // namespace ringpost::config

@@ -39,11 +39,13 @@ TEST(Received, with_every_clause) {
   trace.client = "2001:db8::1";
   trace.with = {.utf8 = true, .tls = true, .authenticated = true};
   trace.tls_cipher = "TLS_AES_256_GCM_SHA384";
+  trace.tls_group = "X25519";
+  trace.tls_version = "TLSv1.3";
   trace.for_address = "a@b.example";
   EXPECT_EQ(written(trace),
             "Received: from client.example ([IPv6:2001:db8::1])\r\n"
             "\tby mx.example.org with UTF8SMTPSA\r\n"
-            "\ttls TLS_AES_256_GCM_SHA384\r\n"
+            "\ttls TLS_AES_256_GCM_SHA384 group X25519 (TLSv1.3)\r\n"
             "\tid abababababababababababababababab\r\n"
             "\tfor <a@b.example>;\r\n"
             "\tSun, 22 Nov 2026 18:35:15 +0000\r\n");

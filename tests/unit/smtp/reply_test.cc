@@ -57,6 +57,8 @@ TEST(Golden, standard_replies_and_greetings) {
                              kStartData,
                              kShuttingDown,
                              kNoMemory,
+                             kStartTls,
+                             kTlsUnavailable,
                              kTimedOut,
                              kTooSlow,
                              kTooManyErrors,
@@ -87,6 +89,9 @@ TEST(Golden, standard_replies_and_greetings) {
                              kDataAfterChunk,
                              kChunkAfterFailure,
                              kChunkNeedsEhlo,
+                             kNeedEhlo,
+                             kTlsActive,
+                             kTlsRequired,
                              kNoValidRecipients,
                              kRelayDenied,
                              kMessageTooLarge,
@@ -107,6 +112,7 @@ TEST(Golden, standard_replies_and_greetings) {
   add(write_helo("mx.example.org", out));
   add(write_ehlo({.host = "mx.example.org", .message_bytes_max = 64 << 20, .mail_max = 1000, .rcpt_max = 1000}, out));
   add(write_ehlo({.host = "mx.example.org", .smtputf8 = false, .chunking = false}, out));
+  add(write_ehlo({.host = "mx.example.org", .starttls = true}, out));
   std::string expected = golden_file("replies.txt"), wire;
   for (char c : expected) wire += c == '\n' ? "\r\n"s : std::string(1, c);
   EXPECT_EQ(all, wire);
@@ -123,7 +129,7 @@ TEST(Golden, our_own_parser_reads_every_reply) {
     rest = rest.subspan(step.consumed);
     replies += step.status == ReplyParser::Status::done;
   }
-  EXPECT_EQ(replies, 51);
+  EXPECT_EQ(replies, 57);
 }
 
 }  // namespace

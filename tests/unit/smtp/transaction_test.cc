@@ -124,6 +124,7 @@ TEST(Attacks, C13_a_million_random_sessions_agree_with_the_oracle) {
 
 class Session {
  public:
+  explicit Session(TlsOffer tls = TlsOffer::none) : state_(tls) {}
   int operator()(Verb verb, bool refused = false, bool last = false) { return run(state_, {verb, refused, last}); }
   TransactionState& state() { return state_; }
 
@@ -193,7 +194,7 @@ TEST(Attacks, C11_data_without_a_valid_recipient) {
 }
 
 TEST(Attacks, C3_after_the_handshake_nothing_said_before_counts) {
-  Session session;
+  Session session{TlsOffer::offered};
   session(Verb::ehlo);
   session(Verb::mail);
   session.state().forget_all();
@@ -201,11 +202,48 @@ TEST(Attacks, C3_after_the_handshake_nothing_said_before_counts) {
   EXPECT_EQ(session(Verb::mail), 503);
 }
 
+TEST(Attacks, C4_starttls_once_where_it_is_offered_and_after_ehlo) {
+  auto code = [](const TransactionState& state) { return state.decide(Verb::starttls).refusal.code; };
+  TransactionState none, offered{TlsOffer::offered}, implicit{TlsOffer::active};
+  EXPECT_EQ(code(none), 502);
+  EXPECT_EQ(code(offered), 503);
+  offered.greeted(false);
+  EXPECT_EQ(code(offered), 503);
+  offered.greeted(true);
+  EXPECT_TRUE(offered.decide(Verb::starttls).allowed());
+  EXPECT_TRUE(offered.offers_tls());
+  offered.mail_accepted();
+  EXPECT_TRUE(offered.decide(Verb::starttls).allowed());
+  offered.forget_all();
+  EXPECT_FALSE(offered.in_transaction() || offered.greeted() || offered.offers_tls());
+  EXPECT_EQ(code(offered), 503);
+  offered.greeted(true);
+  EXPECT_EQ(code(offered), 503);
+  EXPECT_EQ(code(implicit), 503);
+}
+
+TEST(Transaction, where_tls_is_required_nothing_else_leads_on) {
+  TransactionState state{TlsOffer::required};
+  state.greeted(true);
+  for (const CommandTraits& row : command_table()) {
+    if (!row.offered) continue;
+    const Decision decision = state.decide(row.verb);
+    EXPECT_EQ(decision.refusal.code, row.before_tls ? 0 : 530) << row.name;
+    EXPECT_EQ(decision.swallow, row.verb == Verb::bdat) << row.name;
+  }
+  // RFC 3207 section 4.
+  for (Verb verb : {Verb::noop, Verb::ehlo, Verb::starttls, Verb::quit}) EXPECT_TRUE(traits(verb).before_tls);
+  state.forget_all();
+  state.greeted(true);
+  EXPECT_TRUE(state.decide(Verb::mail).allowed());
+}
+
 TEST(Transaction, every_verb_has_a_decision) {
   TransactionState state;
   for (const CommandTraits& row : command_table()) {
     Decision decision = state.decide(row.verb);
-    EXPECT_EQ(decision.allowed(), row.offered && row.verb != Verb::mail && !row.needs_transaction) << row.name;
+    const bool needs_more = row.verb == Verb::mail || row.verb == Verb::starttls || row.needs_transaction;
+    EXPECT_EQ(decision.allowed(), row.offered && !needs_more) << row.name;
   }
   EXPECT_EQ(state.decide(Verb::unknown).refusal.code, 500);
   EXPECT_EQ(state.decide(Verb::expn).refusal.code, 502);

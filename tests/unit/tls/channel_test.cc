@@ -33,8 +33,7 @@ class World {
       : world(seed), server_ring(world.make_ring("server")), client_ring(world.make_ring("client", {.process = "client"})) {
     world.jump_wall(today() + std::chrono::minutes{1} - world.wall_now());
     options.hostname = "mx.test";
-    options.ticket_secret = kSecret;
-    options.ticket_born = server_ring.now();
+    options.tickets = {kSecret, server_ring.now()};
     auto store = TrustStore::read(as_bytes(files().root), server_engine);
     trust = std::move(*store);
   }
@@ -50,7 +49,7 @@ class World {
 
   void start(std::vector<const Certificate*> certificates = {&mx_ecdsa()}) {
     if (!server) server = std::make_unique<ServerContext>(server_engine, options);
-    EXPECT_TRUE(server->use(certificates));
+    EXPECT_TRUE(server->use(certificates, server_minimum));
     if (!client) client = std::make_unique<ClientContext>(client_engine, client_minimum, &trust, client_maximum);
   }
 
@@ -84,7 +83,7 @@ class World {
   sim::SimRing &server_ring, &client_ring;
   Engine server_engine{server_ring}, client_engine{client_ring};
   ServerOptions options;
-  Version client_minimum = Version::tls12, client_maximum = Version::tls13;
+  Version server_minimum = Version::tls12, client_minimum = Version::tls12, client_maximum = Version::tls13;
   TrustStore trust;
   std::unique_ptr<ServerContext> server;
   std::unique_ptr<ClientContext> client;
@@ -280,7 +279,7 @@ TEST(Channel, tls12_goes_its_own_way) {
 
 TEST(Attacks, T1_less_than_the_minimum_is_refused) {
   World world;
-  world.options.minimum = Version::tls13;
+  world.server_minimum = Version::tls13;
   world.client_maximum = Version::tls12;
   world.start();
   const Exchange x = exchange(world);

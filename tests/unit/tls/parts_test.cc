@@ -215,8 +215,8 @@ TEST(Trust, a_store_without_a_certificate_is_none) {
 struct Tickets {
   std::array<std::byte, 32> secret{std::byte{7}};
   Instant born{hours{5}};
-  TicketKeys one{secret, "mx", born, hours{6}}, other{secret, "mx", born, hours{6}},
-      submission{secret, "submission", born, hours{6}};
+  TicketRoot root{secret, born};
+  TicketKeys one{root, "mx", hours{6}}, other{root, "mx", hours{6}}, submission{root, "submission", hours{6}};
   std::array<std::byte, 12> nonce{};
   std::string text = "a session's secrets";
 

@@ -1,0 +1,117 @@
+#include "programs/certificates.hh"
+
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <fstream>
+
+#include "ringpost/tls/certificate.hh"
+
+namespace ringpost::programs {
+
+namespace {
+
+constexpr std::size_t kFileBytesMax = 1 << 20;
+
+/// The system itself: certificates are read before there are rings, and beside them.
+class SystemWorld final : public crypto::LibraryWorld {
+ public:
+  void random(MutableBytes target) override {
+    for (std::size_t done = 0; done < target.size();) {
+      const ssize_t count = ::getrandom(target.data() + done, target.size() - done, 0);
+      if (count > 0) done += static_cast<std::size_t>(count);
+      else RP_ASSERT(errno == EINTR);
+    }
+  }
+  WallTime wall_now() override { return std::chrono::system_clock::now(); }
+};
+
+Result<SecretBytes> read_file(const std::string& path) {
+  errno = 0;
+  std::ifstream in{path, std::ios::binary};
+  std::vector<std::byte> content(kFileBytesMax + 1);
+  if (in) in.rdbuf()->pubsetbuf(nullptr, 0);  // no copy of a key is left in a stream's buffer
+  if (in) in.read(reinterpret_cast<char*>(content.data()), static_cast<std::streamsize>(content.size()));
+  if (!in.is_open() || in.bad() || (in.gcount() == 0 && errno != 0)) return std::unexpected(Error{Errc::io, errno ? errno : EIO});
+  content.resize(static_cast<std::size_t>(in.gcount()));
+  return SecretBytes{std::move(content)};
+}
+
+std::string at_line(const config::Configuration& configuration, const std::string& key) {
+  const auto entry = configuration.get(key);
+  const std::string origin = entry ? entry->origin.text() : "";
+  return (origin.empty() ? "" : origin + ": ") + key + ": ";
+}
+
+const config::CertificateFiles* same_files(const config::Settings* in_force, const config::CertificateFiles& wanted) {
+  if (!in_force) return nullptr;
+  const auto& all = in_force->tls.certificates;
+  const auto found = std::ranges::find(all, wanted.name, &config::CertificateFiles::name);
+  const bool same = found != all.end() && found->loaded && found->chain == wanted.chain && found->key == wanted.key;
+  return same ? &*found : nullptr;
+}
+
+}  // namespace
+
+std::expected<void, std::string> read_certificates(config::Settings& settings, const config::Configuration& configuration,
+                                                   const config::Settings* in_force, std::vector<std::string>& kept) {
+  SystemWorld world;
+  for (config::CertificateFiles& files : settings.tls.certificates) {
+    const std::string prefix = "tls.certificate." + files.name + ".";
+    const auto chain = read_file(files.chain);
+    const auto key = read_file(files.key);
+    for (const auto& [content, path, field] : {std::tuple{&chain, &files.chain, "chain"}, std::tuple{&key, &files.key, "key"}}) {
+      if (*content) continue;
+      const int error = content->error().detail;
+      const auto* old = error == EACCES || error == EPERM ? same_files(in_force, files) : nullptr;
+      std::string reason = at_line(configuration, prefix + field) + *path + ": " + std::strerror(error);
+      if (!old) return std::unexpected(std::move(reason));
+      files.loaded = old->loaded;
+      kept.push_back(std::move(reason));
+      break;
+    }
+    if (files.loaded) continue;
+    auto certificate = tls::read_certificate(files.name, chain->view(), key->view(), world);
+    if (!certificate) {
+      const bool is_chain = certificate.error().file == tls::CertificateFile::chain;
+      return std::unexpected(at_line(configuration, prefix + (is_chain ? "chain" : "key")) + (is_chain ? files.chain : files.key) + " " +
+                             certificate.error().reason);
+    }
+    files.loaded = std::make_shared<const tls::Certificate>(std::move(*certificate));
+  }
+  return {};
+}
+
+std::int64_t days_left(const config::CertificateFiles& certificate) {
+  const auto left = certificate.loaded->not_after - WallTime{std::chrono::system_clock::now()};
+  return std::chrono::floor<std::chrono::days>(left).count();
+}
+
+// Which files there are, and what the system says of each: another name, inode, size or time is a change.
+std::string CertificateWatch::stamps(const config::Settings& settings) {
+  std::string all;
+  for (const config::CertificateFiles& files : settings.tls.certificates)
+    for (const std::string& path : {files.chain, files.key}) {
+      struct stat info {};
+      const std::int64_t failed = ::stat(path.c_str(), &info) == 0 ? 0 : errno;
+      all += path;
+      for (std::int64_t part : {failed, static_cast<std::int64_t>(info.st_ino), static_cast<std::int64_t>(info.st_size),
+                                static_cast<std::int64_t>(info.st_mtim.tv_sec), static_cast<std::int64_t>(info.st_mtim.tv_nsec)})
+        all += " " + std::to_string(part);
+    }
+  return all;
+}
+
+bool CertificateWatch::look(const config::Settings& settings) {
+  std::string now = stamps(settings);
+  const bool calm = now == std::exchange(seen_, now);
+  if (!calm || now == known_) return false;
+  known_ = std::move(now);
+  return true;
+}
+
+}  // namespace ringpost::programs
