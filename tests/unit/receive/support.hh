@@ -16,6 +16,7 @@
 #include "ringpost/sim/network.hh"
 #include "ringpost/sim/sim_ring.hh"
 #include "ringpost/sim/world.hh"
+#include "ringpost/tls/channel.hh"
 
 namespace ringpost::receive::testing {
 
@@ -132,12 +133,13 @@ class Client;
 class Bench {
  public:
   explicit Bench(config::Settings settings = small_settings(), std::uint64_t seed = 1,
-                 config::BareNewline bare_newline = config::BareNewline::refuse)
-      : world(seed), ring(world.make_ring("server")), intake(ring), verifier(ring), connections(seed), log(LogLevel::error),
-        server({ring, intake, connections, metrics, log, &verifier}, std::make_shared<const config::Settings>(std::move(settings))),
+                 config::BareNewline bare_newline = config::BareNewline::refuse, config::ListenerTls tls = config::ListenerTls::none)
+      : world(seed), ring(world.make_ring("server")), intake(ring), verifier(ring), connections(seed), log(LogLevel::error), engine(ring),
+        server({ring, intake, connections, metrics, log, &verifier, &engine, {kTicketSecret, ring.now()}},
+               std::make_shared<const config::Settings>(std::move(settings))),
         scope_(ring) {
     auto fd = ring.listen(kServer, runtime::SocketKind::stream, {});
-    server.listen({*fd, {.name = "test", .address = kServer, .bare_newline = bare_newline}});
+    server.listen({*fd, {.name = "test", .address = kServer, .bare_newline = bare_newline, .tls = tls}});
   }
   /// Every test ends like this: nothing may be left of any session.
   ~Bench() {
@@ -147,6 +149,7 @@ class Bench {
     EXPECT_EQ(metrics.connections_open.value(), 0);
     EXPECT_EQ(connections.open(), 0u);
     EXPECT_EQ(intake.alive, 0u);
+    EXPECT_EQ(engine.buffers().lent(), 0u);
     EXPECT_EQ(ring.operations_in(), ring.operations_out());
     EXPECT_TRUE(ring.quiet());
   }
@@ -169,9 +172,11 @@ class Bench {
   policy::ConnectionBook connections;
   metrics::ShardMetrics metrics;
   Log log;
+  tls::Engine engine;
   Server server;
 
  private:
+  static constexpr std::array<std::byte, 32> kTicketSecret{};
   runtime::Scope scope_;
   bool stopping_ = false;
 };
@@ -235,6 +240,13 @@ class Client {
     EXPECT_EQ(ask("DATA").substr(0, 3), "354");
   }
   void read_nothing() { reading_ = false; }
+  /// The client's part of a handshake; true when it succeeded. Its peer may be anybody.
+  bool start_tls() {
+    wants_tls_ = true;
+    until([&] { return !wants_tls_ || ended_; });
+    return channel_->secured();
+  }
+  const tls::Handshake& handshake() const { return channel_->handshake(); }
   void reset() { bench_.world.network().reset_all(local_); }
   void close() {
     if (std::exchange(closing_, true)) return;
@@ -265,15 +277,22 @@ class Client {
     EXPECT_TRUE(done);
     auto local = ring_.local_address(socket_);
     if (local) local_ = *local;
+    channel_ = std::make_unique<tls::Channel>(ring_, socket_);
     if (!at_once.empty()) co_await send_all(std::move(at_once));
     connected_ = true;
-    receiver_ = std::make_unique<runtime::Receiver>(ring_, socket_);
     while (!closing_) {
+      if (wants_tls_) {
+        Result<> shaken = co_await channel_->connect_tls(context_, {}, ring_.now() + seconds{60});
+        wants_tls_ = false;
+        if (shaken) continue;
+        ended_ = true;
+        break;
+      }
       if (!reading_) {
         co_await ring_.sleep_for(milliseconds{100});
         continue;
       }
-      auto chunk = co_await receiver_->next(ring_.now() + milliseconds{500});
+      auto chunk = co_await channel_->next(ring_.now() + milliseconds{500});
       if (chunk) {
         inbox += as_text(chunk->bytes());
       } else if (chunk.error().code != Errc::timed_out) {
@@ -281,12 +300,12 @@ class Client {
         break;
       }
     }
-    co_await receiver_->stop();
+    co_await channel_->stop();
     reader_done_ = true;
   }
   Task<void> send_all(std::string text) {
     for (Bytes bytes = as_bytes(text); !bytes.empty();) {
-      auto sent = co_await ring_.send(socket_, bytes, ring_.now() + std::chrono::hours{2});
+      auto sent = co_await channel_->send(bytes, ring_.now() + std::chrono::hours{2});
       if (!sent) co_return;
       bytes = bytes.subspan(*sent);
     }
@@ -302,8 +321,10 @@ class Client {
   runtime::Scope scope_;
   Fd socket_;
   SocketAddress local_;
-  std::unique_ptr<runtime::Receiver> receiver_;
-  bool connected_ = false, ended_ = false, closing_ = false, reading_ = true, reader_done_ = false;
+  tls::Engine engine_{ring_};
+  tls::ClientContext context_{engine_, tls::Version::tls12, nullptr};
+  std::unique_ptr<tls::Channel> channel_;
+  bool wants_tls_ = false, connected_ = false, ended_ = false, closing_ = false, reading_ = true, reader_done_ = false;
 };
 
 /// The message without our Received field, which must be there exactly once.
