@@ -27,6 +27,10 @@ limits.connections_max = $((MTA_MAXCONN + 100))
 limits.connections_per_client = $((MTA_MAXCONN + 100))
 limits.connections_per_prefix = $((MTA_MAXCONN + 100))
 EOF
+  if [ "$MTA_TLS" = 1 ]; then
+    printf '%s\n' "listener.bench.tls = offered" "tls.certificate.bench.chain = $MTA_CERT" "tls.certificate.bench.key = $MTA_KEY" \
+      >>"$MTA_RUN/ringpost.conf"
+  fi
 }
 
 start() {
