@@ -387,6 +387,14 @@ constexpr Key kTable[] = {
                                       .max = kHour,
                                       .help = "How long a connection to a next hop is kept open for another message."}),
 
+    key<MEMBER_OF(destinations, DestinationLimits::domain, tls)>(
+        {.name = "destination.DOMAIN.tls",
+         .type = Type::choice,
+         .fallback = "auto",
+         .help = "How mail for DOMAIN is secured on its way, where its route is mx; else DOMAIN is a next hop as its route names it. none: in "
+                 "clear. opportunistic: TLS where it is offered and works, else in clear. encrypt: TLS or not at all. verify: the same, with a "
+                 "certificate for DOMAIN that tls.trust_file leads to; what does not hold is tried again until queue.lifetime. auto: "
+                 "opportunistic."}),
     key<MEMBER_OF(destinations, DestinationLimits::domain, connections_max)>(
         {.name = "destination.DOMAIN.connections_max",
          .type = Type::integer,

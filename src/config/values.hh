@@ -24,6 +24,8 @@ inline constexpr std::array<std::string_view, 2> kWords<TlsMinimum>{"1.2", "1.3"
 template <>
 inline constexpr std::array<std::string_view, 2> kWords<WhenUnavailable>{"defer", "buffer"};
 template <>
+inline constexpr std::array<std::string_view, 5> kWords<TlsPolicy>{"auto", "none", "opportunistic", "encrypt", "verify"};
+template <>
 inline constexpr std::array<std::string_view, 2> kWords<WhenUnsure>{"defer", "accept"};
 template <>
 inline constexpr std::array<std::string_view, 4> kWords<LogLevel>{"error", "warning", "info", "debug"};

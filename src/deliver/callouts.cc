@@ -54,6 +54,7 @@ struct Callouts::Line {
   std::string key;
   std::vector<SocketAddress> addresses;
   Protocol protocol = Protocol::smtp;
+  Security security;
   HopMemory memory;
   std::deque<Question*> questions;
   runtime::Signal work;
@@ -133,6 +134,7 @@ runtime::Task<void> Callouts::place(Question& question) {
   if (ring_.now() < line->rests_until) co_return answer(question, {});
   line->addresses = way.addresses;
   line->protocol = way.lmtp ? Protocol::lmtp : Protocol::smtp;
+  line->security = {way.tls, way.tls_name, tls_};
   line->questions.push_back(&question);
   if (line->idle > 0) {
     line->work.notify_one();
@@ -221,8 +223,9 @@ runtime::Task<std::optional<CalloutResult>> Callouts::put(Question& question, Li
 runtime::Task<bool> Callouts::open(Line& line, std::unique_ptr<Connection>& connection) {
   const std::vector<SocketAddress> addresses = line.addresses;
   const Instant until = ring_.now() + settings_->callout.timeout;
-  for (std::size_t i = 0; i < std::min(addresses.size(), kAddressesTried) && !stopping_ && ring_.now() < until; ++i) {
-    connection = std::make_unique<Connection>(ring_, settings_, addresses[i], line.protocol, line.memory, settings_->deliver.messages_per_connection);
+  for (std::size_t i = 0; i < std::min(addresses.size(), kAddressesTried) && !stopping_ && ring_.now() < until;) {
+    connection = std::make_unique<Connection>(ring_, settings_, addresses[i], line.protocol, line.memory,
+                                              settings_->deliver.messages_per_connection, line.security);
     open_.push_back(connection.get());
     auto opened = co_await connection->open(until);
     if (opened) {
@@ -234,6 +237,7 @@ runtime::Task<bool> Callouts::open(Line& line, std::unique_ptr<Connection>& conn
     const std::unique_ptr<Connection> failed = std::move(connection);
     co_await failed->close();
     std::erase(open_, failed.get());
+    i += !failed->may_go_in_clear();  // else the same host again
   }
   co_return false;
 }

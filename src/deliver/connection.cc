@@ -28,13 +28,14 @@ constexpr Duration kQuitPatience = std::chrono::seconds(2);
 }  // namespace
 
 Connection::Connection(runtime::Ring& ring, std::shared_ptr<const config::Settings> settings, const SocketAddress& target,
-                       Protocol protocol, HopMemory& hop, std::uint64_t messages_max)
+                       Protocol protocol, HopMemory& hop, std::uint64_t messages_max, Security security)
     : ring_(ring),
       settings_(std::move(settings)),
       target_(target),
       protocol_(protocol),
       hop_(hop),
       messages_max_(messages_max),
+      security_(std::move(security)),
       parser_(std::make_unique<smtp::ReplyParser>()) {}
 
 Connection::~Connection() = default;
@@ -47,13 +48,15 @@ runtime::Task<Outcome> Connection::open(Instant latest) {
   transaction_deadline_ = std::min(ring_.now() + timeout.transaction, latest);
   auto connected = co_await ring_.connect(socket_, target_, deadline(timeout.connect));
   if (!connected) co_return std::unexpected(broken(connected.error()));
-  receiver_ = std::make_unique<runtime::Receiver>(ring_, socket_);
+  channel_ = std::make_unique<tls::Channel>(ring_, socket_);
   usable_ = true;
   auto greeting = co_await read_reply(timeout.greeting);
   if (!greeting) co_return std::unexpected(greeting.error());
   // 554 (and 521, RFC 7504) mean that no mail is taken here; it stays ours, for another hour may see another server.
   if (greeting->code != 220) co_return std::unexpected(unwelcome(*greeting));
-  co_return co_await say_hello();
+  auto welcomed = co_await say_hello();
+  if (!welcomed) co_return welcomed;
+  co_return co_await secure();
 }
 
 runtime::Task<Outcome> Connection::say_hello() {
@@ -95,7 +98,7 @@ runtime::Task<void> Connection::close() {
     if (sent) (void)co_await read_reply(kQuitPatience);
   }
   usable_ = false;
-  if (receiver_) co_await receiver_->stop();
+  if (channel_) co_await channel_->stop();
   input_.release();
   Fd socket = std::exchange(socket_, {});
   (void)co_await ring_.close(socket);
@@ -121,8 +124,8 @@ void Connection::queue_line(std::initializer_list<std::string_view> parts) {
 // Commands go out only when every answer is in. Whatever lies here already was said unasked, and taking it for the answer to
 // what follows could make "delivered" of a message nobody took.
 runtime::Task<Outcome> Connection::flush(Duration patience) {
-  if (input_.empty() && receiver_->ready()) {
-    auto next = co_await receiver_->next(ring_.now());
+  if (input_.empty() && channel_->ready()) {
+    auto next = co_await channel_->next(ring_.now());
     if (!next) {
       out_.clear();
       co_return std::unexpected(broken(next.error()));
@@ -140,7 +143,7 @@ runtime::Task<Outcome> Connection::flush(Duration patience) {
 
 runtime::Task<Outcome> Connection::send_all(Bytes bytes, Duration patience) {
   while (!bytes.empty()) {
-    auto sent = co_await ring_.send(socket_, bytes, deadline(patience));
+    auto sent = co_await channel_->send(bytes, deadline(patience));
     if (!sent) co_return std::unexpected(broken(sent.error()));
     bytes = bytes.subspan(*sent);
   }
@@ -155,7 +158,7 @@ runtime::Task<std::expected<Connection::Answer, Trouble>> Connection::read_reply
   for (;;) {
     if (input_.empty()) {
       input_.release();
-      auto next = co_await receiver_->next(until);
+      auto next = co_await channel_->next(until);
       if (!next) co_return std::unexpected(broken(next.error()));
       input_ = std::move(*next);
     }

@@ -10,16 +10,29 @@
 
 #include "ringpost/config/settings.hh"
 #include "ringpost/deliver/outgoing.hh"
-#include "ringpost/runtime/receiver.hh"
 #include "ringpost/runtime/ring.hh"
 #include "ringpost/smtp/extensions.hh"
 #include "ringpost/smtp/reply_parser.hh"
+#include "ringpost/tls/channel.hh"
 
 namespace ringpost::deliver {
 
 /// What is known of a next hop beyond what it says of itself.
 struct HopMemory {
   bool chunking_broken = false;  ///< it offers CHUNKING and does not know BDAT
+  /// Hosts whose TLS did not work: mail that may go in clear does so until then.
+  struct InClear {
+    SocketAddress host;
+    Instant until{};
+  };
+  std::vector<InClear> in_clear;
+};
+
+/// How a connection is to be secured.
+struct Security {
+  config::TlsPolicy policy = config::TlsPolicy::automatic;
+  std::string name;                       ///< who the next hop is to be; empty: it does not matter
+  std::shared_ptr<tls::ClientContext> context;  ///< null: there is no TLS here
 };
 
 /// LMTP (RFC 2033) is SMTP with another greeting, and with an answer for each recipient behind the message.
@@ -46,11 +59,12 @@ class Connection {
  public:
   /// `hop` outlives the connection, which is closed after `messages_max` transactions.
   Connection(runtime::Ring& ring, std::shared_ptr<const config::Settings> settings, const SocketAddress& target, Protocol protocol,
-             HopMemory& hop, std::uint64_t messages_max);
+             HopMemory& hop, std::uint64_t messages_max, Security security);
   Connection(const Connection&) = delete;
   ~Connection();
 
-  /// Connects, reads the greeting, says EHLO (HELO to a hop that does not know it); all of it by `latest`.
+  /// Connects, reads the greeting, says EHLO (HELO to a hop that does not know it), and secures the connection as its policy asks;
+  /// all of it by `latest`.
   runtime::Task<Outcome> open(Instant latest = kNever);
   /// One or more transactions (the hop's limits decide) for the recipients that wait and have no result in `attempt`.
   ///
@@ -70,6 +84,9 @@ class Connection {
   bool usable() const { return usable_ && !limit_reached(); }
   /// It ended before its time.
   bool broken() const { return !usable_; }
+  /// It could not be opened because TLS did not work, which its policy does not demand: another one to the same host goes without.
+  bool may_go_in_clear() const { return tls_in_vain_; }
+  bool secured() const { return channel_ && channel_->secured(); }
   /// A Unix socket goes down in the books as this machine's LMTP port.
   event::Host host() const {
     if (!target_.is_ip()) return {IpAddress::from_ipv4(0x7f000001), 24};
@@ -103,6 +120,12 @@ class Connection {
   void fill(RecipientResult& result, const Answer& answer) const;
   Instant deadline(Duration patience) const;
 
+  // secure.cc: TLS
+  runtime::Task<Outcome> secure();
+  bool wants_tls() const;
+  Trouble insecure(event::Reason reason, std::string_view text);
+  Trouble in_vain(Trouble trouble);
+
   // transaction.cc: envelope and what became of it
   Outcome fits(const Outgoing& outgoing, const Attempt& attempt) const;
   bool choose_recipients(const queue::Message& message, const Attempt& attempt);
@@ -134,13 +157,14 @@ class Connection {
   Protocol protocol_;
   HopMemory& hop_;
   std::uint64_t messages_max_;
+  Security security_;
   Fd socket_;
-  std::unique_ptr<runtime::Receiver> receiver_;
+  std::unique_ptr<tls::Channel> channel_;
   runtime::Chunk input_;
   std::unique_ptr<smtp::ReplyParser> parser_;
   smtp::Capabilities capabilities_;
   Instant transaction_deadline_ = kNever;
-  bool usable_ = false;
+  bool usable_ = false, tls_in_vain_ = false;
   std::uint64_t messages_ = 0;
 
   // Of the transaction under way. Members, so that they stop allocating.

@@ -146,7 +146,7 @@ runtime::Task<Outcome> Connection::send_content(Bytes bytes) {
   while (!bytes.empty()) {
     Instant until = deadline(settings_->deliver.timeout.data_block);
     if (rate != 0) until = std::min(until, content_since_ + kRateGrace + std::chrono::seconds(content_sent_ / rate));
-    auto sent = co_await ring_.send(socket_, bytes, until);
+    auto sent = co_await channel_->send(bytes, until);
     if (!sent) co_return std::unexpected(broken(sent.error()));
     content_sent_ += *sent;
     bytes = bytes.subspan(*sent);

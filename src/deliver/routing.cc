@@ -62,30 +62,51 @@ std::vector<Way> Deliverer::ways_of(const queue::Message& message, const Outgoin
 void Deliverer::add_way(std::vector<Way>& ways, std::unordered_map<std::string, std::size_t>& places, std::string_view address,
                         std::uint32_t recipient) const {
   const config::Route& route = policy::route_for(*settings_, address);
-  std::string domain;
-  if (is_looked_up(route)) {
-    domain = route.host;
-    if (route.kind == config::Route::Kind::mx) {
-      const std::string_view own = policy::domain_of(address);
-      domain = config::LowerDomain{own.empty() ? policy::own_domain(*settings_) : own}.text();
-    }
-  }
-  const std::string place = domain + "/" + std::to_string(reinterpret_cast<std::uintptr_t>(&route));
+  Way way = way_of(route, address);
+  const std::string place = way.domain + "/" + std::to_string(reinterpret_cast<std::uintptr_t>(&route));
   auto [found, fresh] = places.try_emplace(place, ways.size());
-  if (fresh) ways.push_back({.route = &route, .domain = std::move(domain)});
+  if (fresh) ways.push_back(std::move(way));
   ways[found->second].recipients.push_back(recipient);
 }
 
-// What names the site of a way: equal for all domains whose mail the same hosts take.
+// What is asked of DNS for it, and how it is secured. `address` matters only where its domain does.
+Way Deliverer::way_of(const config::Route& route, std::string_view address) const {
+  Way way{.route = &route};
+  if (route.kind == config::Route::Kind::mx) {
+    const std::string_view own = policy::domain_of(address);
+    way.domain = config::LowerDomain{own.empty() ? policy::own_domain(*settings_) : own}.text();
+  } else if (is_looked_up(route)) {
+    way.domain = route.host;
+  }
+  // Hosts that DNS names are nobody's word for who they are: the policy is that of the recipients' domain.
+  const config::LowerDomain name{route.kind == config::Route::Kind::mx ? std::string_view{way.domain} : std::string_view{route.host}};
+  if (const auto limits = config::most_specific(settings_->destinations, name.text(), &config::DestinationLimits::domain)) way.tls = limits->tls;
+  const bool is_name = route.is_next_hop() && !route.host.starts_with('/') && !IpAddress::parse(route.host);
+  if (is_name || way.tls == config::TlsPolicy::verify) way.tls_name = name.text();
+  return way;
+}
+
+// What names the site of a way: equal for all domains whose mail the same hosts take, secured alike.
 std::string Deliverer::site_key(const Way& way) {
   const config::Route& route = *way.route;
-  const std::string protocol = route.kind == config::Route::Kind::lmtp ? "lmtp:" : "smtp:";
-  if (way.domain.empty()) return protocol + route.address.text();
-  if (route.kind != config::Route::Kind::mx) return protocol + route.host + ":" + std::to_string(route.port);
-  std::vector<std::string> names = way.hosts->names;
-  std::ranges::sort(names);
-  std::string key = "mx:";
-  for (const std::string& name : names) key += name + ",";
+  std::string key = route.kind == config::Route::Kind::lmtp ? "lmtp:" : "smtp:";
+  if (way.domain.empty()) {
+    key += route.address.text();
+  } else if (route.kind != config::Route::Kind::mx) {
+    key += route.host + ":" + std::to_string(route.port);
+  } else {
+    std::vector<std::string> names = way.hosts->names;
+    std::ranges::sort(names);
+    key = "mx:";
+    for (const std::string& name : names) key += name + ",";
+  }
+  switch (way.tls) {
+    case config::TlsPolicy::automatic: break;
+    case config::TlsPolicy::none: key += " tls=none"; break;
+    case config::TlsPolicy::opportunistic: key += " tls=opportunistic"; break;
+    case config::TlsPolicy::encrypt: key += " tls=encrypt"; break;
+    case config::TlsPolicy::verify: key += " tls=verify:" + way.tls_name; break;
+  }
   return key;
 }
 
@@ -171,9 +192,7 @@ void Deliverer::send_one(queue::Message& message, Split* split, Way way) {
     return surroundings_.source.put_back(message, now + kHoldPause, event::Reason::route_holds);
   }
   const bool looked_up = !way.domain.empty();
-  Site& site = looked_up ? site_of(site_key(way), std::move(way.hosts->names), std::move(way.hosts->addresses))
-                         : site_of(*way.route);
-  if (looked_up && way.route->kind == config::Route::Kind::lmtp) site.protocol = Protocol::lmtp;
+  Site& site = site_of(way);
   if (!split) remember(message, {.site = site.id, .expires = looked_up ? way.hosts->expires : kNever});
   take(site, {.message = &message, .split = split, .recipients = split ? std::move(way.recipients) : std::vector<std::uint32_t>{}});
 }

@@ -50,6 +50,8 @@ struct Site {
   std::vector<std::string> names;        ///< of its hosts, for limits that name them
   std::vector<SocketAddress> addresses;  ///< in the order of trying
   Protocol protocol = Protocol::smtp;
+  config::TlsPolicy tls = config::TlsPolicy::automatic;
+  std::string tls_name;                  ///< who its hosts are to be
   HopMemory memory;
 
   Account* account = nullptr;
@@ -115,6 +117,8 @@ struct Site {
 struct Way {
   const config::Route* route = nullptr;
   std::string domain;  ///< looked up: lower case; else empty
+  config::TlsPolicy tls = config::TlsPolicy::automatic;
+  std::string tls_name;
   std::vector<std::uint32_t> recipients;
   std::expected<Hosts, NoHosts> hosts = Hosts{};
 };

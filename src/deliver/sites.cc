@@ -23,23 +23,20 @@ std::uint64_t number_of(std::string_view key) { return XXH3_64bits(key.data(), k
 
 }  // namespace
 
-// The next hop of `route`, whose address is known.
-Site& Deliverer::site_of(const config::Route& route) {
-  const bool lmtp = route.kind == config::Route::Kind::lmtp;
-  Site& site = site_of((lmtp ? "lmtp:" : "smtp:") + route.address.text(), {route.host}, {route.address});
-  site.protocol = lmtp ? Protocol::lmtp : Protocol::smtp;
-  return site;
-}
-
-Site& Deliverer::site_of(std::string key, std::vector<std::string> names, std::vector<SocketAddress> addresses) {
+// Of a way whose hosts are known.
+Site& Deliverer::site_of(const Way& way) {
+  std::string key = site_key(way);
   const std::uint64_t id = number_of(key);
   std::unique_ptr<Site>& site = sites_[id];
   if (!site) {
     site = std::make_unique<Site>(surroundings_.ring, std::move(key), id);
-    site->names = std::move(names);
+    site->names = way.domain.empty() ? std::vector{way.route->host} : way.hosts->names;
+    site->protocol = way.route->kind == config::Route::Kind::lmtp ? Protocol::lmtp : Protocol::smtp;
+    site->tls = way.tls;
+    site->tls_name = way.tls_name;
     set_limits(*site);
   }
-  site->addresses = std::move(addresses);
+  site->addresses = way.domain.empty() ? std::vector{way.route->address} : way.hosts->addresses;
   site->used = surroundings_.ring.now();
   return *site;
 }
@@ -48,7 +45,7 @@ Site& Deliverer::site_of(std::string key, std::vector<std::string> names, std::v
 Site* Deliverer::find_single() {
   const config::Route& route = settings_->route.fallback;
   if (!settings_->route.domains.empty() || !route.is_next_hop() || !route.address) return nullptr;
-  return &site_of(route);
+  return &site_of(way_of(route, {}));
 }
 
 void Deliverer::set_limits(Site& site) {

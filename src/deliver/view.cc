@@ -64,6 +64,8 @@ runtime::Task<WayView> Deliverer::explain(std::string address) {
   if (!leads_somewhere || !way.hosts) co_return view;
   view.site_name = site_key(way);
   view.addresses = way.domain.empty() ? std::vector{way.route->address} : way.hosts->addresses;
+  view.tls = way.tls;
+  view.tls_name = way.tls_name;
   view.lmtp = way.route->kind == config::Route::Kind::lmtp;
   for (const auto& [id, site] : sites_)
     if (site->key == view.site_name) view.site = view_of(*site);

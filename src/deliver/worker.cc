@@ -104,14 +104,16 @@ runtime::Task<std::expected<void, Trouble>> Deliverer::ensure_open(Site& site, s
   metrics::ShardMetrics& metrics = surroundings_.metrics;
   const std::vector<SocketAddress> addresses = site.addresses;
   Trouble trouble{.reason = event::Reason::connection_lost};
-  for (std::size_t i = 0; i < std::min(addresses.size(), kAddressesTried) && !cutting_; ++i) {
-    connection = std::make_unique<Connection>(surroundings_.ring, settings_, addresses[i], site.protocol, site.memory, site.messages_max);
+  for (std::size_t i = 0; i < std::min(addresses.size(), kAddressesTried) && !cutting_;) {
+    connection = std::make_unique<Connection>(surroundings_.ring, settings_, addresses[i], site.protocol, site.memory, site.messages_max,
+                                              Security{site.tls, site.tls_name, tls_});
     open_.push_back(connection.get());
     metrics.delivery_connections.add();
     metrics.delivery_connections_open.add(1);
     host = connection->host();
     auto opened = co_await connection->open();
     if (opened) {
+      if (connection->secured()) metrics.delivery_connections_tls.add();
       ++site.open;
       site_answered(site);
       co_return std::expected<void, Trouble>{};
@@ -125,11 +127,16 @@ runtime::Task<std::expected<void, Trouble>> Deliverer::ensure_open(Site& site, s
     co_await failed->close();
     std::erase(open_, failed.get());
     metrics.delivery_connections_open.add(-1);
+    if (failed->may_go_in_clear()) {
+      metrics.delivery_tls_failures.add();
+      continue;  // the same host again
+    }
     // Others of this site may work: what failed goes to the end of the line until the addresses are asked for again.
     if (addresses.size() > 1 && site.addresses == addresses) {
       auto place = std::ranges::find(site.addresses, addresses[i]);
       std::rotate(place, place + 1, site.addresses.end());
     }
+    ++i;
   }
   if (!cutting_) site_failed(site);
   co_return std::unexpected(std::move(trouble));

@@ -76,7 +76,10 @@ constexpr std::array<std::string_view, kReasonCount> kReasonNames{"none",
                                                                   "route_holds",
                                                                   "operator_bounced",
                                                                   "operator_deleted",
-                                                                  "operator_redirected"};
+                                                                  "operator_redirected",
+                                                                  "tls_not_offered",
+                                                                  "tls_failed",
+                                                                  "peer_not_verified"};
 
 // Each says whether a value that is there is one that may be there.
 template <typename Tag>

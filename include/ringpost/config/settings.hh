@@ -100,9 +100,21 @@ struct Rate {
   friend bool operator==(const Rate&, const Rate&) = default;
 };
 
+/// How connections to a next hop are secured.
+enum class TlsPolicy : std::uint8_t {
+  automatic,      ///< as well as it can be without losing mail: opportunistic
+  none,           ///< in clear, though TLS is offered
+  opportunistic,  ///< where it is offered, whoever it is; in clear where it is not, or does not work
+  encrypt,        ///< always, whoever it is
+  verify,         ///< always, and with a certificate that the trust store and the name agree with
+};
+/// No mail goes in clear under it, whatever that costs.
+constexpr bool demands_tls(TlsPolicy policy) { return policy == TlsPolicy::encrypt || policy == TlsPolicy::verify; }
+
 /// destination.DOMAIN.*: limits for the mail hosts of that name. Zero: the general setting counts.
 struct DestinationLimits {
   std::string domain;
+  TlsPolicy tls = TlsPolicy::automatic;  ///< for this domain's mail where its route is mx, else for the next hop of this name
   std::uint64_t connections_max = 0;
   std::uint64_t messages_per_connection = 0;
   Rate rate;

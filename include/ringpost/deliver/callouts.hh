@@ -51,6 +51,8 @@ class Callouts {
   /// Does the mailbox `address` (no brackets) exist? Waits callout.timeout at most.
   runtime::Task<CalloutResult> ask(std::string address);
   void reconfigure(std::shared_ptr<const config::Settings> settings) { settings_ = std::move(settings); }
+  /// As Deliverer::secure_with.
+  void secure_with(std::shared_ptr<tls::ClientContext> context) { tls_ = std::move(context); }
   /// From now on nobody knows: whoever waits is told so at once.
   void refuse();
   /// The same, and the connections are broken.
@@ -77,6 +79,7 @@ class Callouts {
   metrics::ShardMetrics& metrics_;
   Log& log_;
   Key256 key_;
+  std::shared_ptr<tls::ClientContext> tls_;
   std::shared_ptr<const config::Settings> settings_;
   runtime::Scope scope_;
   std::unique_ptr<CalloutMemory> memory_;

@@ -21,6 +21,10 @@
 #include "ringpost/runtime/scope.hh"
 #include "ringpost/runtime/signal.hh"
 
+namespace ringpost::tls {
+class ClientContext;
+}
+
 namespace ringpost::deliver {
 
 class Connection;
@@ -65,6 +69,8 @@ class Deliverer {
   /// Tokens of a site's rate came. As cheap.
   void tokens_came(std::uint64_t site);
   void reconfigure(std::shared_ptr<const config::Settings> settings);
+  /// Connections from now on are secured with this; without it none is.
+  void secure_with(std::shared_ptr<tls::ClientContext> context) { tls_ = std::move(context); }
   /// Takes up no further message; waits for running attempts until `deadline`, then breaks their connections.
   runtime::Task<void> stop(Instant deadline);
   // ---- for operators (view.cc)
@@ -113,8 +119,7 @@ class Deliverer {
   bool may_seat(const Site& site) const;
 
   // sites.cc: places, and what they are told
-  Site& site_of(const config::Route& route);
-  Site& site_of(std::string key, std::vector<std::string> names, std::vector<SocketAddress> addresses);
+  Site& site_of(const Way& way);
   Site* find_single();
   void set_limits(Site& site);
   void leave_account(Site& site);
@@ -136,6 +141,7 @@ class Deliverer {
   std::vector<Way> ways_of(const queue::Message& message, const Outgoing& outgoing) const;
   void add_way(std::vector<Way>& ways, std::unordered_map<std::string, std::size_t>& places, std::string_view address,
                std::uint32_t recipient) const;
+  Way way_of(const config::Route& route, std::string_view address) const;
   static std::string site_key(const Way& way);
   void send_off(queue::Message& message, const Outgoing& outgoing, std::vector<Way> ways);
   void send_one(queue::Message& message, Split* split, Way way);
@@ -153,6 +159,7 @@ class Deliverer {
 
   Surroundings surroundings_;
   std::shared_ptr<const config::Settings> settings_;
+  std::shared_ptr<tls::ClientContext> tls_;
   std::uint64_t settings_generation_ = 0;  // connections of older settings end after their message
   Prng prng_;
   runtime::Scope scope_;

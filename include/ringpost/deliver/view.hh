@@ -37,6 +37,8 @@ struct WayView {
   std::string site_name;                 ///< as SiteView::name; empty: there is no host to go to
   std::vector<SocketAddress> addresses;  ///< of that site
   bool lmtp = false;
+  config::TlsPolicy tls = config::TlsPolicy::automatic;
+  std::string tls_name;                  ///< who its hosts are to be; empty: it does not matter
   std::optional<SiteView> site;          ///< when mail went there lately
 };
 

@@ -83,8 +83,11 @@ enum class Reason : std::uint16_t {
   operator_bounced = 30,       ///< an operator gave it up, and the sender is told
   operator_deleted = 31,       ///< an operator gave it up, and nobody is told
   operator_redirected = 32,    ///< an operator had it go to another address
+  tls_not_offered = 33,        ///< its way demands TLS, and the next hop has none
+  tls_failed = 34,             ///< a handshake that its way demands came to nothing
+  peer_not_verified = 35,      ///< the next hop's certificate is not what its way demands
 };
-inline constexpr std::size_t kReasonCount = 33;
+inline constexpr std::size_t kReasonCount = 36;
 
 /// Keyed 128-bit hash of an address (made by crypto): equal addresses of one store give equal hashes.
 using AddressHash = Id<struct AddressHashTag>;

@@ -41,6 +41,8 @@
   COUNTER(callouts_unsure, "Recipients that the next hop said nothing of.")                                               \
   COUNTER(delivery_connections, "Connections opened to next hops.")                                                       \
   COUNTER(delivery_connection_failures, "Connections to next hops that failed before the greeting.")                      \
+  COUNTER(delivery_connections_tls, "Connections to next hops that were secured with TLS.")                               \
+  COUNTER(delivery_tls_failures, "Connections to next hops whose TLS did not work, where mail may go in clear.")          \
   GAUGE(delivery_connections_open, "Connections to next hops now open.")                                                  \
   HISTOGRAM(delivery_latency, "Time from accepting a message to a recipient's final outcome.")                            \
   COUNTER(commit_groups, "Commit groups made durable.")                                                                   \

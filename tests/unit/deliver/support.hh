@@ -17,10 +17,10 @@
 #include "ringpost/config/configuration.hh"
 #include "ringpost/deliver/deliverer.hh"
 #include "ringpost/policy/rates.hh"
-#include "ringpost/runtime/receiver.hh"
 #include "ringpost/sim/network.hh"
 #include "ringpost/sim/sim_ring.hh"
 #include "ringpost/sim/world.hh"
+#include "ringpost/tls/channel.hh"
 
 namespace ringpost::deliver::testing {
 
@@ -43,6 +43,7 @@ struct Script {
   std::function<std::optional<std::string>(const std::string&, const std::string&, int)> hook;
   bool knows_bdat = true;
   Duration delay{};  ///< before each reply
+  tls::ServerContext* tls = nullptr;  ///< what follows its 220 to STARTTLS; null: nobody is there to shake hands
 };
 
 class Hop {
@@ -64,6 +65,7 @@ class Hop {
 
   Script script;
   int connections = 0, open = 0, open_most = 0;
+  int secured = 0;                    ///< commands that came under TLS
   std::vector<std::string> lines;     ///< every command of every connection
   std::vector<std::string> messages;  ///< content that ended: at its dot, or with its last chunk
   std::string text;                   ///< all DATA text, whole or not
@@ -75,10 +77,10 @@ class Hop {
       if (accepted) scope_.spawn(serve(*accepted));
     }
   }
-  Task<bool> say(Fd fd, std::string reply) {
+  Task<bool> say(tls::Channel& channel, std::string reply) {
     if (script.delay > Duration{}) co_await ring_.sleep_for(script.delay);
     for (Bytes bytes = as_bytes(reply); !bytes.empty();) {
-      auto sent = co_await ring_.send(fd, bytes, ring_.now() + minutes{30});
+      auto sent = co_await channel.send(bytes, ring_.now() + minutes{30});
       if (!sent) co_return false;
       bytes = bytes.subspan(*sent);
     }
@@ -87,9 +89,9 @@ class Hop {
   Task<void> serve(Fd fd) {
     ++connections;
     open_most = std::max(open_most, ++open);
-    runtime::Receiver receiver(ring_, fd);
+    tls::Channel channel(ring_, fd);
     std::string input;
-    bool go_on = co_await say(fd, script.greeting);
+    bool go_on = co_await say(channel, script.greeting);
     Mode mode = Mode::command;
     std::map<std::string, int> seen;
     std::size_t chunk = 0;
@@ -104,7 +106,7 @@ class Hop {
           messages.push_back(input.substr(0, end));
           input.erase(0, end + 3);
           mode = Mode::command;
-          go_on = co_await say(fd, answer(".", ".", seen, "250 2.0.0 taken\r\n"));
+          go_on = co_await say(channel, answer(".", ".", seen, "250 2.0.0 taken\r\n"));
           continue;
         }
       } else if (mode == Mode::chunk && input.size() >= chunk) {
@@ -112,7 +114,7 @@ class Hop {
         input.erase(0, chunk);
         mode = Mode::command;
         if (last) messages.push_back(std::exchange(content, {}));
-        go_on = co_await say(fd, answer("CHUNK", "", seen, "250 2.0.0 chunk\r\n"));
+        go_on = co_await say(channel, answer("CHUNK", "", seen, "250 2.0.0 chunk\r\n"));
         continue;
       } else if (std::size_t end = input.find("\r\n"); mode == Mode::command && end != std::string::npos) {
         std::string line = input.substr(0, end), verb = line.substr(0, line.find(' '));
@@ -124,25 +126,32 @@ class Hop {
           mode = Mode::chunk;
           continue;
         }
+        secured += channel.secured();
         std::string reply = answer(verb, line, seen, ordinary(verb));
         if (verb == "DATA" && reply.starts_with("354")) mode = Mode::data;
-        go_on = co_await say(fd, reply);
+        if (verb == "STARTTLS" && reply.starts_with("220")) input.clear();
+        go_on = co_await say(channel, reply);
+        if (verb == "STARTTLS" && reply.starts_with("220") && script.tls) {
+          auto shaken = co_await channel.accept_tls(*script.tls, ring_.now() + minutes{1});
+          go_on = shaken.has_value();
+        }
         if (verb == "QUIT" || reply.starts_with("421")) go_on = false;
         continue;
       }
-      auto more = co_await receiver.next(ring_.now() + minutes{1});
+      auto more = co_await channel.next(ring_.now() + minutes{1});
       if (more) input += as_text(more->bytes());
       else if (more.error().code != Errc::timed_out) go_on = false;
     }
     if (mode == Mode::data) text += input;
     --open;
-    co_await receiver.stop();
+    co_await channel.stop();
     (void)co_await ring_.close(fd);
   }
   enum class Mode { command, data, chunk };
   std::string ordinary(const std::string& verb) const {
     if (verb == "EHLO" || verb == "LHLO") return script.ehlo;
     if (verb == "HELO" || verb == "MAIL" || verb == "RCPT" || verb == "RSET") return "250 2.0.0 ok\r\n";
+    if (verb == "STARTTLS") return "220 2.0.0 go ahead\r\n";
     if (verb == "DATA") return "354 go\r\n";
     if (verb == "QUIT") return "221 bye\r\n";
     return "500 5.5.2 what?\r\n";

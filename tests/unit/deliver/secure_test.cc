@@ -1,0 +1,202 @@
+// TLS towards next hops: what each policy makes of what a hop offers, and of what somebody on the path may do.
+#include <algorithm>
+
+#include "../tls/certificates.hh"
+#include "support.hh"
+
+namespace ringpost::deliver {
+namespace {
+
+using namespace testing;
+using config::TlsPolicy;
+using tls::testing::files;
+using tls::testing::made_of;
+
+const std::string kOffer = "250-hop.test\r\n250-STARTTLS\r\n250-PIPELINING\r\n250 SIZE 1000000\r\n";
+constexpr std::array<std::byte, 32> kSecret{std::byte{1}};
+
+/// A hop with a certificate, and a client that knows whom to trust. The hop's engine runs on the bench's ring: it says the same time.
+class Secured {
+ public:
+  explicit Secured(TlsPolicy policy, std::string host = "mx.test", const tls::Certificate& certificate = mx()) {
+    world_clock_.set(tls::testing::today() + minutes{1});
+    auto store = tls::TrustStore::read(as_bytes(files().root), world_clock_);
+    trust_ = std::move(*store);
+    config::Settings settings = small_settings();
+    settings.route.fallback = {.kind = config::Route::Kind::smtp, .host = host, .port = 25, .address = kHop};
+    settings.destinations = {{.domain = host, .tls = policy}};
+    bench_ = std::make_unique<Bench>(Script{.ehlo = kOffer}, settings);
+    engine_ = std::make_unique<tls::Engine>(bench_->ring);
+    bench_->deliverer.secure_with(std::make_shared<tls::ClientContext>(*engine_, tls::Version::tls12, &trust_));
+    bench_->world.jump_wall(tls::testing::today() + minutes{1} - bench_->world.wall_now());
+    server_ = std::make_unique<tls::ServerContext>(*engine_, tls::ServerOptions{.hostname = "mx.test", .ticket_secret = kSecret, .ticket_born = bench_->ring.now()});
+    EXPECT_TRUE(server_->use(std::array{&certificate}));
+    bench_->hop->script.tls = server_.get();
+  }
+  ~Secured() {
+    bench_->stop(minutes{1});
+    bench_->hop.reset();
+    EXPECT_EQ(engine_->buffers().lent(), 0u);
+    bench_->deliverer.secure_with(nullptr);
+    server_.reset();
+    engine_.reset();
+    bench_.reset();
+  }
+  static const tls::Certificate& mx() {
+    static const tls::Certificate made = made_of("mx", files().mx_chain, files().mx_key);
+    return made;
+  }
+  static const tls::Certificate& alone() {
+    static const tls::Certificate made = made_of("alone", files().alone, files().alone_key);
+    return made;
+  }
+  static const tls::Certificate& stranger() {
+    static const tls::Certificate made = made_of("stranger", files().stranger_chain, files().stranger_key);
+    return made;
+  }
+
+  Bench& bench() { return *bench_; }
+  Hop& hop() { return *bench_->hop; }
+  /// What became of one message: "+ clear", "+ tls", "~ tls_failed"...
+  std::string outcome() {
+    const int secured_before = hop().secured;
+    const Attempt& attempt = bench_->deliver();
+    const RecipientResult& result = attempt.results.at(0);
+    if (result.verdict == Verdict::delivered) return hop().secured > secured_before ? "+ tls" : "+ clear";
+    return (result.verdict == Verdict::deferred ? "~ " : "x ") + std::string{event::name_of(result.reason)};
+  }
+  bool told_anything() const {
+    return std::ranges::any_of(bench_->hop->lines, [](const std::string& line) { return line.starts_with("MAIL") || line.starts_with("RCPT"); });
+  }
+
+ private:
+  tls::testing::FixedWorld world_clock_{WallTime{}};
+  tls::TrustStore trust_;
+  std::unique_ptr<tls::Engine> engine_;
+  std::unique_ptr<tls::ServerContext> server_;
+  std::unique_ptr<Bench> bench_;
+};
+
+TEST(Secure, mail_goes_under_tls_where_it_is_offered) {
+  for (TlsPolicy policy : {TlsPolicy::automatic, TlsPolicy::opportunistic, TlsPolicy::encrypt, TlsPolicy::verify}) {
+    Secured secured(policy);
+    EXPECT_EQ(secured.outcome(), "+ tls") << static_cast<int>(policy);
+    EXPECT_EQ(std::ranges::count(secured.hop().lines, "EHLO mx.test"), 2) << "what was said before it is forgotten (RFC 3207 section 4.2)";
+    EXPECT_EQ(secured.hop().messages.size(), 1u);
+    EXPECT_EQ(secured.bench().metrics.delivery_connections_tls.value(), 1u);
+  }
+  Secured clear(TlsPolicy::none);
+  EXPECT_EQ(clear.outcome(), "+ clear");
+  EXPECT_EQ(std::ranges::count(clear.hop().lines, "STARTTLS"), 0);
+}
+
+TEST(Secure, several_messages_go_over_one_secured_connection) {
+  Secured secured(TlsPolicy::verify);
+  for (int i = 0; i < 5; ++i) (void)secured.bench().send({.content = std::string(200'000, 'x') + "\r\n"});
+  secured.bench().world.run_until([&] { return secured.bench().queue.size() == 0; }, minutes{5});
+  EXPECT_EQ(secured.hop().messages.size(), 5u);
+  for (const std::string& message : secured.hop().messages) EXPECT_EQ(message.size(), 200'002u);
+  EXPECT_LT(secured.hop().connections, 5);
+}
+
+TEST(Attacks, T6_a_certificate_that_is_not_good_enough) {
+  struct Case {
+    const tls::Certificate& certificate;
+    std::string host;
+    std::string verify;
+  };
+  const Case cases[] = {{Secured::alone(), "mx.test", "~ peer_not_verified"},
+                        {Secured::stranger(), "mx.test", "~ peer_not_verified"},
+                        {Secured::mx(), "elsewhere.test", "~ peer_not_verified"}};
+  for (const Case& each : cases) {
+    Secured verify(TlsPolicy::verify, each.host, each.certificate);
+    EXPECT_EQ(verify.outcome(), each.verify);
+    EXPECT_FALSE(verify.told_anything());
+    Secured encrypt(TlsPolicy::encrypt, each.host, each.certificate);
+    EXPECT_EQ(encrypt.outcome(), "+ tls") << "whoever it is";
+    Secured opportunistic(TlsPolicy::automatic, each.host, each.certificate);
+    EXPECT_EQ(opportunistic.outcome(), "+ tls");
+  }
+  // By the clock: a month later all of them have expired.
+  Secured late(TlsPolicy::verify);
+  late.bench().world.jump_wall(std::chrono::days{60});
+  EXPECT_EQ(late.outcome(), "~ peer_not_verified");
+}
+
+TEST(Attacks, T9_a_downgrade_costs_nothing_where_tls_is_demanded) {
+  struct Case {
+    std::string name;
+    std::function<void(Script&)> change;
+    std::string demanded, else_;
+  };
+  const Case cases[] = {
+      {"not offered", [](Script& script) { script.ehlo = "250-hop.test\r\n250 SIZE 1000000\r\n"; }, "~ tls_not_offered", "+ clear"},
+      {"454", [](Script& script) { script.replies["STARTTLS"] = "454 4.7.0 not now\r\n"; }, "~ tls_not_offered", "+ clear"},
+      {"502", [](Script& script) { script.replies["STARTTLS"] = "502 5.5.1 what?\r\n"; }, "~ tls_not_offered", "+ clear"},
+      {"no handshake", [](Script& script) { script.tls = nullptr; }, "~ tls_failed", "+ clear"},
+      {"the connection ends", [](Script& script) { script.replies["STARTTLS"] = ""; }, "~ connection_lost", "+ clear"},
+      {"HELO only", [](Script& script) { script.ehlo = "500 what?\r\n"; }, "~ tls_not_offered", "+ clear"}};
+  for (const Case& each : cases) {
+    for (TlsPolicy policy : {TlsPolicy::encrypt, TlsPolicy::verify}) {
+      Secured secured(policy);
+      each.change(secured.hop().script);
+      EXPECT_EQ(secured.outcome(), each.demanded) << each.name;
+      EXPECT_FALSE(secured.told_anything()) << each.name;
+    }
+    Secured opportunistic(TlsPolicy::automatic);
+    each.change(opportunistic.hop().script);
+    EXPECT_EQ(opportunistic.outcome(), each.else_) << each.name;
+    EXPECT_EQ(opportunistic.hop().messages.size(), 1u) << each.name;
+  }
+}
+
+TEST(Attacks, C2_what_stands_behind_the_answer_to_starttls_is_never_read_under_tls) {
+  for (const std::string& more : {"250 2.1.0 ok\r\n"s, "250-hop\r\n250 SIZE\r\n"s, "x"s, "\r\n"s, "220 again\r\n"s}) {
+    for (TlsPolicy policy : {TlsPolicy::encrypt, TlsPolicy::verify}) {
+      Secured secured(policy);
+      secured.hop().script.replies["STARTTLS"] = "220 2.0.0 go ahead\r\n" + more;
+      EXPECT_EQ(secured.outcome(), "~ tls_failed") << more;
+      EXPECT_FALSE(secured.told_anything()) << more;
+    }
+    Secured opportunistic(TlsPolicy::automatic);
+    opportunistic.hop().script.replies["STARTTLS"] = "220 2.0.0 go ahead\r\n" + more;
+    EXPECT_EQ(opportunistic.outcome(), "+ clear") << "on a connection of its own";
+    EXPECT_EQ(opportunistic.hop().connections, 2);
+  }
+}
+
+TEST(Secure, a_host_whose_tls_failed_is_asked_again_later) {
+  Secured secured(TlsPolicy::automatic);
+  tls::ServerContext* server = std::exchange(secured.hop().script.tls, nullptr);
+  EXPECT_EQ(secured.outcome(), "+ clear");
+  secured.hop().script.tls = server;
+  secured.bench().run_for(minutes{1});
+  EXPECT_EQ(secured.outcome(), "+ clear");
+  EXPECT_EQ(secured.bench().metrics.delivery_tls_failures.value(), 1u);
+  secured.bench().run_for(minutes{11});
+  EXPECT_EQ(secured.outcome(), "+ tls");
+}
+
+TEST(Secure, without_tls_of_our_own_what_demands_it_waits) {
+  config::Settings settings = small_settings();
+  settings.route.fallback.host = "mx.test";
+  settings.destinations = {{.domain = "mx.test", .tls = TlsPolicy::encrypt}};
+  Bench bench({.ehlo = kOffer}, settings);
+  EXPECT_EQ(bench.deliver().results.at(0).reason, event::Reason::tls_not_offered);
+}
+
+TEST(Secure, domains_with_policies_of_their_own_share_hosts_but_no_connection) {
+  config::Settings settings = small_settings();
+  settings.route.fallback = {.kind = config::Route::Kind::mx};
+  settings.destinations = {{.domain = "strict.test", .tls = TlsPolicy::encrypt}};
+  Bench bench({}, settings);
+  const Hosts hosts{.names = {"hop.test"}, .addresses = {kHop}};
+  bench.hosts.hosts["strict.test"] = hosts;
+  bench.hosts.hosts["easy.test"] = hosts;
+  EXPECT_EQ(bench.deliver({.recipients = {"a@easy.test"}}).results.at(0).verdict, Verdict::delivered);
+  EXPECT_EQ(bench.deliver({.recipients = {"a@strict.test"}}).results.at(0).reason, event::Reason::tls_not_offered);
+  EXPECT_EQ(bench.deliver({.recipients = {"b@easy.test"}}).results.at(0).verdict, Verdict::delivered);
+}
+
+}  // namespace
+}  // namespace ringpost::deliver
