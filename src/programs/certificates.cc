@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "ringpost/tls/certificate.hh"
+#include "ringpost/tls/trust.hh"
 
 namespace ringpost::programs {
 
@@ -84,6 +85,27 @@ std::expected<void, std::string> read_certificates(config::Settings& settings, c
     files.loaded = std::make_shared<const tls::Certificate>(std::move(*certificate));
   }
   return {};
+}
+
+std::expected<void, std::string> read_trust(config::Settings& settings, const config::Configuration& configuration,
+                                            const config::Settings* in_force) {
+  SystemWorld world;
+  const std::string& path = settings.tls.trust_file;
+  std::string reason;
+  if (const auto content = read_file(path)) {
+    auto store = tls::TrustStore::read(content->view(), world);
+    if (store) settings.tls.trust = std::make_shared<const tls::TrustStore>(std::move(*store));
+    else reason = store.error();
+  } else {
+    const int error = content.error().detail;
+    const bool forbidden = error == EACCES || error == EPERM;
+    if (forbidden && in_force && in_force->tls.trust_file == path) settings.tls.trust = in_force->tls.trust;
+    reason = std::strerror(error);
+  }
+  const auto verified = std::ranges::find(settings.destinations, config::TlsPolicy::verify, &config::DestinationLimits::tls);
+  if (settings.tls.trust || verified == settings.destinations.end()) return {};
+  return std::unexpected(at_line(configuration, "tls.trust_file") + path + ": " + reason + "; destination." + verified->domain +
+                         ".tls = verify needs it");
 }
 
 std::int64_t days_left(const config::CertificateFiles& certificate) {

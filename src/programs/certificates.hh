@@ -17,6 +17,12 @@ namespace ringpost::programs {
 std::expected<void, std::string> read_certificates(config::Settings& settings, const config::Configuration& configuration,
                                                    const config::Settings* in_force, std::vector<std::string>& kept);
 
+/// Reads the authorities by which next hops are verified. Without them nobody is; that is an error only where a destination asks for it.
+/// What we may not read any more, `in_force` keeps, if it is the same file.
+/// Errors: text for the operator.
+std::expected<void, std::string> read_trust(config::Settings& settings, const config::Configuration& configuration,
+                                            const config::Settings* in_force);
+
 /// Whole days until the certificate ends; negative when it has. By the system's clock.
 std::int64_t days_left(const config::CertificateFiles& certificate);
 

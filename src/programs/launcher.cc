@@ -346,12 +346,17 @@ std::expected<void, std::string> Launched::confine(const config::Settings& setti
     if (rule.value.kind == config::RecipientRule::Kind::file)
       rules.push_back({std::filesystem::path{rule.value.path}.parent_path(), harden::Access::read});
   // Renewed certificates are new files, often in another directory that a link in the configured one leads to.
-  for (const config::CertificateFiles& files : settings.tls.certificates)
-    for (const std::string& path : {files.chain, files.key}) {
-      rules.push_back({std::filesystem::path{path}.parent_path(), harden::Access::read});
-      const auto real = std::filesystem::canonical(path, missing).parent_path();
-      if (!missing) rules.push_back({real, harden::Access::read});
-    }
+  const auto may_be_renewed = [&](const std::string& path) {
+    const auto real = std::filesystem::canonical(path, missing).parent_path();
+    if (missing) return;
+    rules.push_back({std::filesystem::path{path}.parent_path(), harden::Access::read});
+    rules.push_back({real, harden::Access::read});
+  };
+  may_be_renewed(settings.tls.trust_file);
+  for (const config::CertificateFiles& files : settings.tls.certificates) {
+    may_be_renewed(files.chain);
+    may_be_renewed(files.key);
+  }
   auto restricted = harden::restrict_paths(rules);
   if (!restricted) return std::unexpected("Landlock: " + std::string{error_name(restricted.error().code)});
   return {};

@@ -108,6 +108,7 @@ std::expected<std::shared_ptr<config::Settings>, std::string> Operations::comple
   std::vector<std::string> kept;
   auto done = complete(*settings, own_addresses_, in_force->dns.servers);
   if (done) done = read_certificates(*settings, configuration, in_force.get(), kept);
+  if (done) done = read_trust(*settings, configuration, in_force.get());
   if (!done) return std::unexpected(done.error());
   for (const std::string& each : kept) log_.warning("the certificate read at start stays in force", {{"reason", OperatorText{each}}});
   return settings;
@@ -119,7 +120,7 @@ void Operations::renew_certificates() {
   if (!made) return log_.error("changed certificates are not taken up; the old ones stay in force", {{"reason", OperatorText{made.error()}}});
   for (const config::CertificateFiles& each : (*made)->tls.certificates)
     log_.info("certificate read", {{"name", OperatorText{each.name}}, {"days_left", days_left(each)}});
-  if (!board_.publish(std::move(*made), kFollowPatience)) log_.warning("a shard is too busy to take up the certificates yet");
+  if (!board_.publish(std::move(*made), {}, kFollowPatience)) log_.warning("a shard is too busy to take up the certificates yet");
 }
 
 // All of it, or nothing.

@@ -166,6 +166,7 @@ int run(int argc, char** argv) {
   CertificateWatch certificates{settings};
   std::vector<std::string> kept;
   if (completed) completed = read_certificates(settings, *configuration, nullptr, kept);
+  if (completed) completed = read_trust(settings, *configuration, nullptr);
   if (!completed) return complain(completed.error(), kBadConfiguration);
   if (check_only) return 0;
   Log log{settings.log.level, settings.log.format};

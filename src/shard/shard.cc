@@ -60,6 +60,7 @@ struct Shard::World final : outbox::Listener, control::Handover, MeshBox::Handle
   }
   const PartitionId& own_partition() const { return options.spool.partitions[options.index]; }
 
+  void secure_deliveries();
   runtime::Task<std::expected<void, std::string>> open();
   runtime::Task<std::expected<void, std::string>> open_partition(const PartitionId& partition, const keys::Hello& hello);
   void report_start();
@@ -136,6 +137,7 @@ runtime::Task<std::expected<void, std::string>> Shard::World::open() {
       deliver::Surroundings{ring, queue, *source, permits, metrics, shared.log, seed ^ 1, options.count, &hosts}, settings);
   callouts = std::make_unique<deliver::Callouts>(ring, *deliverer, metrics, shared.log, hash_key, settings);
   verifier = std::make_unique<CalloutVerifier>(*callouts, settings);
+  secure_deliveries();
   source->set_deliverer(*deliverer);
   permits.set_deliverer(*deliverer);
   source->set_reporter(*reporter);
@@ -186,6 +188,19 @@ runtime::Task<std::expected<void, std::string>> Shard::World::open_partition(con
   co_return std::expected<void, std::string>{};
 }
 
+/// What next hops are verified by belongs to the settings; connections that run keep what they began with.
+void Shard::World::secure_deliveries() {
+  struct Client {
+    std::shared_ptr<const tls::TrustStore> trust;
+    tls::ClientContext context;
+  };
+  const tls::Version minimum = settings->tls.minimum == config::TlsMinimum::tls13 ? tls::Version::tls13 : tls::Version::tls12;
+  const std::shared_ptr<Client> client{new Client{settings->tls.trust, {tls, minimum, settings->tls.trust.get()}}};
+  const std::shared_ptr<tls::ClientContext> context{client, &client->context};
+  deliverer->secure_with(context);
+  callouts->secure_with(context);
+}
+
 void Shard::World::report_start() {
   event::Event started{.kind = event::Kind::process_started};
   started.partition = own_partition();
@@ -206,6 +221,7 @@ void Shard::World::reconfigure(std::shared_ptr<const config::Settings> to) {
   hosts.reconfigure(*settings);
   deliverer->reconfigure(settings);
   callouts->reconfigure(settings);
+  secure_deliveries();
   verifier->reconfigure(settings);
 }
 

@@ -14,6 +14,7 @@
 
 namespace ringpost::tls {
 struct Certificate;
+class TrustStore;
 }
 
 namespace ringpost::config {
@@ -160,6 +161,8 @@ struct Settings {
     std::vector<CertificateFiles> certificates;  ///< sorted by name
     TlsMinimum minimum = TlsMinimum::tls12;
     std::string trust_file;
+    /// What stood in it when these settings were made. The program reads it; null where it cannot be had: then nobody is verified.
+    std::shared_ptr<const tls::TrustStore> trust;
   } tls;
 
   struct Retry {

@@ -29,7 +29,7 @@ class Secured {
     engine_ = std::make_unique<tls::Engine>(bench_->ring);
     bench_->deliverer.secure_with(std::make_shared<tls::ClientContext>(*engine_, tls::Version::tls12, &trust_));
     bench_->world.jump_wall(tls::testing::today() + minutes{1} - bench_->world.wall_now());
-    server_ = std::make_unique<tls::ServerContext>(*engine_, tls::ServerOptions{.hostname = "mx.test", .ticket_secret = kSecret, .ticket_born = bench_->ring.now()});
+    server_ = std::make_unique<tls::ServerContext>(*engine_, tls::ServerOptions{.hostname = "mx.test", .tickets = {kSecret, bench_->ring.now()}});
     EXPECT_TRUE(server_->use(std::array{&certificate}));
     bench_->hop->script.tls = server_.get();
   }

@@ -1,0 +1,134 @@
+#!/usr/bin/python3
+"""TLS towards next hops: Python's aiosmtpd with a certificate, and what each policy makes of it."""
+import asyncio
+import ssl
+import threading
+
+import pytest
+from certificates import Authority
+from server import MIB, Client, Server, wait_until
+
+MESSAGE = b"Subject: s\r\n\r\nhello\r\n"
+
+
+class TlsSink:
+    """Offers STARTTLS with the certificate for `hosts`; keeps what it is sent, and under which version of TLS."""
+
+    def __init__(self, authority, *hosts, offers=True, **how):
+        from aiosmtpd.smtp import SMTP
+        self.kept, self.refuse_handshakes = [], False
+        self.context = None
+        if offers:
+            files = list(authority.files("sink", *hosts, **how).values())
+            self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.context.load_cert_chain(*files)
+        self.loop = asyncio.new_event_loop()
+        self.server = self.loop.run_until_complete(self.loop.create_server(
+            lambda: SMTP(self, loop=self.loop, tls_context=self.context, data_size_limit=64 * MIB), host="127.0.0.1", port=0))
+        self.route = f"smtp://localhost:{self.server.sockets[0].getsockname()[1]}"
+        self.thread = threading.Thread(target=self.loop.run_forever)
+        self.thread.start()
+
+    async def handle_DATA(self, server, session, envelope):
+        version = server.transport.get_extra_info("ssl_object")
+        self.kept.append((version.version() if version else None, envelope.original_content))
+        return "250 OK"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.loop.call_soon_threadsafe(self.server.close)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
+
+
+@pytest.fixture
+def authority(home):
+    return Authority(home)
+
+
+def relay(home, sink, authority, policy, **settings):
+    return Server(home, route=sink.route, settings={"shards": "1", "tls.trust_file": str(authority.trust), "retry.first": "300 s",
+                                                    **({"destination.localhost..tls": policy} if policy else {}), **settings})
+
+
+def send(server, content=MESSAGE):
+    with Client(server.port) as client:
+        client.send("a@client.example", ["b@next.example"], content)
+
+
+def reason_of(server):
+    """Why the only message waits, once it was tried."""
+    tried = wait_until("an attempt", lambda: [each for each in server.recipients() if each["attempts"]], meanwhile=server.must_run)
+    return tried[0]["reason"], tried[0]["code"]
+
+
+@pytest.mark.parametrize("policy", [None, "opportunistic", "encrypt", "verify"])
+def test_mail_goes_under_tls(home, authority, policy):
+    large = b"Subject: large\r\n\r\n" + (b"x" * 98 + b"\r\n") * 30_000
+    with TlsSink(authority, "localhost") as sink, relay(home, sink, authority, policy) as server:
+        send(server)
+        send(server, large)
+        server.wait_delivered()
+        assert [version for version, _ in sink.kept] == ["TLSv1.3"] * 2
+        assert sorted(len(content.partition(b"\r\n\r\n")[2]) for _, content in sink.kept) == [7, 3_000_000]
+        assert 'ringpost_delivery_connections_tls_total{shard="0"}' in server.ctl("metrics")
+
+
+def test_none_goes_in_clear_though_tls_is_offered(home, authority):
+    with TlsSink(authority, "localhost") as sink, relay(home, sink, authority, "none") as server:
+        send(server)
+        server.wait_delivered()
+        assert [version for version, _ in sink.kept] == [None]
+
+
+@pytest.mark.parametrize("how, hosts", [({"ends": -0.5}, ["localhost"]), ({"begins": 5}, ["localhost"]), ({}, ["elsewhere.example"])],
+                         ids=["expired", "not yet valid", "wrong name"])
+def test_T6_a_certificate_that_is_not_good(home, authority, how, hosts):
+    with TlsSink(authority, *hosts, **how) as sink:
+        with relay(home, sink, authority, "verify") as server:
+            send(server)
+            assert reason_of(server) == ("peer_not_verified", 451)
+            assert not sink.kept
+            server.ctl("set", "destination.localhost..tls=encrypt")
+            server.ctl("queue", "retry", "--all")
+            server.wait_delivered()
+            assert [version for version, _ in sink.kept] == ["TLSv1.3"]
+
+
+def test_T6_an_authority_that_is_not_trusted_any_more(home, authority, tmp_path):
+    other = Authority(tmp_path)
+    trust = home / "trust.pem"
+    trust.write_bytes(authority.trust.read_bytes())
+    with TlsSink(authority, "localhost") as sink, relay(home, sink, authority, "verify", **{"tls.trust_file": str(trust)}) as server:
+        send(server)
+        server.wait_delivered()
+        trust.write_bytes(other.trust.read_bytes())
+        server.ctl("reload")
+        send(server)
+        assert reason_of(server) == ("peer_not_verified", 451)
+        assert len(sink.kept) == 1
+
+
+def test_T9_what_demands_tls_waits_where_none_is_offered(home, authority):
+    with TlsSink(authority, offers=False) as sink, relay(home, sink, authority, "encrypt") as server:
+        send(server)
+        assert reason_of(server) == ("tls_not_offered", 451)
+        server.ctl("set", "destination.localhost..tls=auto")
+        server.ctl("queue", "retry", "--all")
+        server.wait_delivered()
+        assert [version for version, _ in sink.kept] == [None]
+
+
+def test_a_trust_file_that_is_needed_must_be_there(home, authority):
+    with TlsSink(authority, "localhost") as sink:
+        server = relay(home, sink, authority, "verify", **{"tls.trust_file": f"{home}/nothing.pem"})
+        code, said = server.refuses_to_start()
+        assert code == 2 and f"{home}/nothing.pem" in said and "destination.localhost..tls" in said, said
+        server.settings["destination.localhost..tls"] = "encrypt"
+        server.write_config()
+        with server:
+            send(server)
+            server.wait_delivered()
