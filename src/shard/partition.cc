@@ -174,9 +174,13 @@ runtime::Task<void> Partition::recover() {
 
 runtime::Task<Result<>> Partition::replay() {
   if (index_restored_) {
-    Result<bool> proven = co_await index_->prove();
+    // An index that was emptied proves well, but what it knew is to be read all the same.
+    Result<bool> proven = false;
+    if (!begun_anew_) proven = co_await index_->prove();
     if (!proven || !*proven) {
-      parts_.log.warning("rows of the index do not belong together: it is made anew from the log", {{"partition", id()}});
+      if (!begun_anew_)
+        parts_.log.warning("rows of the index do not belong together: it is made anew from the log", {{"partition", id()}});
+      begun_anew_ = true;
       Result<> begun = co_await begin_anew();
       if (!begun) co_return begun;
     }

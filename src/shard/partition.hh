@@ -86,6 +86,7 @@ class Partition {
   std::unique_ptr<index::MemoryRows> memory_rows_;  // of the index, where no directory can hold it
   std::unique_ptr<index::Index> index_;
   bool index_restored_ = false;
+  bool begun_anew_ = false;               // the index is being emptied, and the log told to forget what it knew
   std::unique_ptr<Backlog> backlog_;
   std::unique_ptr<Recovered> recovered_;  // while recover() runs
   std::size_t unreachable_ = 0;           // messages in segments that cannot be read now, or are lost
