@@ -305,7 +305,12 @@ SimRing::Deliver SimRing::deliver_stream(std::uint64_t ticket, Socket& socket) {
     if (!robbed) ++faults.point("ring_out_of_buffers").hits;
     const auto same = [&](const std::weak_ptr<Socket>& other) { return other.lock().get() == &socket; };
     if (std::none_of(starved_.begin(), starved_.end(), same)) starved_.push_back(socket.weak_from_this());
-    if (robbed) world_.after(*this, milliseconds{1}, [this] { feed_starved(); });
+    // One look is enough for all that wait: with one for each, many sockets on a ring without buffers would breed looks.
+    if (robbed && !std::exchange(feeds_soon_, true))
+      world_.after(*this, milliseconds{1}, [this] {
+        feeds_soon_ = false;
+        feed_starved();
+      });
     return Deliver::no_buffer;
   }
   const std::int32_t buffer = free_buffers_.back();

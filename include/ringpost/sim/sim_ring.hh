@@ -129,6 +129,7 @@ class SimRing final : public runtime::Ring {
   std::vector<std::vector<std::byte>> buffers_;
   std::vector<std::int32_t> free_buffers_;  // the last one is used next
   std::deque<std::weak_ptr<Socket>> starved_;
+  bool feeds_soon_ = false;
   std::vector<std::unique_ptr<std::byte, void (*)(void*)>> io_buffers_;
 };
 
