@@ -133,13 +133,13 @@ control::Answer Operations::apply(config::Configuration::Built built, std::uint3
   configuration_ = std::move(*built);
   log_.set_level(settings->log.level);
   std::vector<event::Event> events;
+  std::string text;
   for (const config::Change& change : changes) {
     log_.info("setting changed", {{"key", OperatorText{change.key}}, {"user", user}});
     events.push_back(event_of(change, user));
+    text += change.key + ": " + change.from + " -> " + change.to + "\n";
   }
   if (!board_.publish(settings, events, kFollowPatience)) return std::unexpected("accepted, but a shard is too busy to follow yet");
-  std::string text;
-  for (const config::Change& change : changes) text += change.key + ": " + change.from + " -> " + change.to + "\n";
   return text.empty() ? "nothing changed\n" : text;
 }
 

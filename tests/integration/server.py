@@ -258,6 +258,26 @@ class Server:
         return [line for line in lines if "event" in line]
 
 
+# ---- disks
+
+def small_ext4(folder, mib):
+    """A fixture's body: ext4 in a file, mounted at `folder`, which it makes."""
+    import pytest
+    if os.geteuid() != 0 or not shutil.which("mkfs.ext4"):
+        pytest.skip("needs root and mkfs.ext4")
+    image = folder.parent / "disk"
+    image.touch()
+    os.truncate(image, mib << 20)
+    folder.mkdir()
+    subprocess.run(["mkfs.ext4", "-q", "-O", "^has_journal", "-m", "0", image], check=True)
+    mounted = subprocess.run(["mount", "-o", "loop", image, folder], capture_output=True, text=True)
+    if mounted.returncode != 0:
+        pytest.skip(f"cannot mount here: {mounted.stderr.strip()}")
+    shutil.rmtree(folder / "lost+found")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
 # ---- next hops
 
 class BenchSink:
@@ -302,14 +322,14 @@ class BenchSink:
 
 
 class AioSink:
-    """Python's aiosmtpd."""
+    """Python's aiosmtpd. `options`: of its SMTP class."""
 
-    def __init__(self, port=0):
+    def __init__(self, port=0, **options):
         from aiosmtpd.smtp import SMTP
         self.kept = []
         self.loop = asyncio.new_event_loop()
         self.server = self.loop.run_until_complete(self.loop.create_server(
-            lambda: SMTP(self, loop=self.loop, data_size_limit=64 * MIB, enable_SMTPUTF8=True), host="127.0.0.1", port=port))
+            lambda: SMTP(self, loop=self.loop, data_size_limit=64 * MIB, enable_SMTPUTF8=True, **options), host="127.0.0.1", port=port))
         self.port = self.server.sockets[0].getsockname()[1]
         self.route = f"smtp://127.0.0.1:{self.port}"
         self.thread = threading.Thread(target=self.loop.run_forever)

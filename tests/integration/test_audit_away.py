@@ -6,14 +6,12 @@ import contextlib
 import os
 import pathlib
 import re
-import shutil
 import signal
-import subprocess
 import threading
 import time
 
 import pytest
-from server import MIB, BenchSink, Client, Server, process_name, wait_until
+from server import MIB, BenchSink, Client, Server, process_name, small_ext4, wait_until
 
 DISK_MIB = 8
 CLIENTS = 4
@@ -24,32 +22,23 @@ ANSWER_S = 15
 
 @pytest.fixture
 def audit_disk(home):
-    """A small ext4, to be mounted where the audit log goes."""
-    if os.geteuid() != 0 or not shutil.which("mkfs.ext4"):
-        pytest.skip("needs root and mkfs.ext4")
-    image, folder = home / "disk", home / "audit"
-    image.touch()
-    os.truncate(image, DISK_MIB << 20)
-    folder.mkdir()
-    subprocess.run(["mkfs.ext4", "-q", "-O", "^has_journal", "-m", "0", image], check=True)
-    mounted = subprocess.run(["mount", "-o", "loop", image, folder], capture_output=True, text=True)
-    if mounted.returncode != 0:
-        pytest.skip(f"cannot mount here: {mounted.stderr.strip()}")
-    shutil.rmtree(folder / "lost+found")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
+    """Where the audit log goes."""
+    yield from small_ext4(home / "audit", DISK_MIB)
 
 
 # ---- ways to be away, and to come back
 
 @contextlib.contextmanager
-def stopped(server):
-    pid = server.helper("ringpost-auditd")
+def paused(pid):
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+def stopped(server):
+    return paused(server.helper("ringpost-auditd"))
 
 
 @contextlib.contextmanager
@@ -58,12 +47,9 @@ def dead(server):
     pid = server.helper("ringpost-auditd")
     nanny = int(re.search(r"^PPid:\s+(\d+)$", pathlib.Path(f"/proc/{pid}/status").read_text(), re.M)[1])
     assert process_name(nanny) == "ringpost-nanny"
-    os.kill(nanny, signal.SIGSTOP)
-    os.kill(pid, signal.SIGKILL)
-    try:
+    with paused(nanny):
+        os.kill(pid, signal.SIGKILL)
         yield
-    finally:
-        os.kill(nanny, signal.SIGCONT)
 
 
 @contextlib.contextmanager

@@ -1,12 +1,9 @@
 #!/usr/bin/python3
 """A spool on a small filesystem of its own: segments with little left in them are emptied, so that mail goes on coming in."""
-import os
 import re
-import shutil
-import subprocess
 
 import pytest
-from server import AioSink, Client, Server, wait_until, without_received
+from server import AioSink, Client, Server, small_ext4, wait_until, without_received
 
 DISK_MIB = 64
 FILLER = b"Subject: filler\r\n\r\n" + (b"x" * 98 + b"\r\n") * 700
@@ -14,20 +11,7 @@ FILLER = b"Subject: filler\r\n\r\n" + (b"x" * 98 + b"\r\n") * 700
 
 @pytest.fixture
 def small_disk(home):
-    """ext4 in a file, mounted at home/spool."""
-    if os.geteuid() != 0 or not shutil.which("mkfs.ext4"):
-        pytest.skip("needs root and mkfs.ext4")
-    image, spool = home / "disk", home / "spool"
-    image.touch()
-    os.truncate(image, DISK_MIB << 20)
-    spool.mkdir()
-    subprocess.run(["mkfs.ext4", "-q", "-O", "^has_journal", "-m", "0", image], check=True)
-    mounted = subprocess.run(["mount", "-o", "loop", image, spool], capture_output=True, text=True)
-    if mounted.returncode != 0:
-        pytest.skip(f"cannot mount here: {mounted.stderr.strip()}")
-    shutil.rmtree(spool / "lost+found")
-    yield spool
-    subprocess.run(["umount", spool], check=True)
+    yield from small_ext4(home / "spool", DISK_MIB)
 
 
 class Stubborn(AioSink):

@@ -1,47 +1,29 @@
 #!/usr/bin/python3
 """TLS towards next hops: Python's aiosmtpd with a certificate, and what each policy makes of it."""
-import asyncio
 import ssl
-import threading
 
 import pytest
 from certificates import Authority
-from server import MIB, Client, Server, wait_until
+from server import AioSink, Client, Server, wait_until
 
 MESSAGE = b"Subject: s\r\n\r\nhello\r\n"
 
 
-class TlsSink:
+class TlsSink(AioSink):
     """Offers STARTTLS with the certificate for `hosts`; keeps what it is sent, and under which version of TLS."""
 
     def __init__(self, authority, *hosts, offers=True, **how):
-        from aiosmtpd.smtp import SMTP
-        self.kept, self.refuse_handshakes = [], False
-        self.context = None
+        context = None
         if offers:
-            files = list(authority.files("sink", *hosts, **how).values())
-            self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self.context.load_cert_chain(*files)
-        self.loop = asyncio.new_event_loop()
-        self.server = self.loop.run_until_complete(self.loop.create_server(
-            lambda: SMTP(self, loop=self.loop, tls_context=self.context, data_size_limit=64 * MIB), host="127.0.0.1", port=0))
-        self.route = f"smtp://localhost:{self.server.sockets[0].getsockname()[1]}"
-        self.thread = threading.Thread(target=self.loop.run_forever)
-        self.thread.start()
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*authority.files("sink", *hosts, **how).values())
+        super().__init__(tls_context=context)
+        self.route = f"smtp://localhost:{self.port}"
 
     async def handle_DATA(self, server, session, envelope):
         version = server.transport.get_extra_info("ssl_object")
         self.kept.append((version.version() if version else None, envelope.original_content))
         return "250 OK"
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.loop.call_soon_threadsafe(self.server.close)
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join()
-        self.loop.close()
 
 
 @pytest.fixture
