@@ -39,9 +39,9 @@ struct FetchKeys {
 /// Is this token good, and whose is it? Answer accept() with its owner, or refuse().
 struct CheckToken {
   std::string_view token;
-  std::string_view login;  ///< whom the client says it is; may be empty with OAUTHBEARER
-  std::string_view host;   ///< the server the client thinks it speaks to; empty: it did not say
-  std::uint16_t port = 0;  ///< 0: it did not say
+  std::string_view identity;  ///< whom the client wants to act as; may be empty with OAUTHBEARER
+  std::string_view host;      ///< the server the client thinks it speaks to; empty: it did not say
+  std::uint16_t port = 0;     ///< 0: it did not say
 };
 /// Whose is the client's certificate? Answer accept() with its owner, or refuse().
 struct CheckCertificate {
@@ -100,7 +100,7 @@ class Exchange {
   Step respond(Response response);
 
   /// To CheckPassword, CheckToken, CheckCertificate: right. `login`: the account's own spelling, or the owner of the token or
-  /// certificate. A claim to be somebody else than the token's owner is refused. At most kIdentityBytesMax octets, not empty.
+  /// certificate; 1..kIdentityBytesMax octets.
   Step accept(std::string_view login);
   /// To the same: wrong, for whatever reason. With tokens one more challenge follows before the Failure.
   Step refuse();
