@@ -3,20 +3,12 @@
 #include <utility>
 #include <vector>
 
+#include "ringpost/base/ascii.hh"
 #include "ringpost/base/base64.hh"
 
 namespace ringpost::sasl {
 
 namespace {
-
-char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - ('a' - 'A')) : c; }
-
-bool same_name(std::string_view given, std::string_view name) {
-  if (given.size() != name.size()) return false;
-  for (std::size_t i = 0; i < given.size(); ++i)
-    if (upper(given[i]) != name[i]) return false;
-  return true;
-}
 
 Response decode(std::string_view text) {
   std::vector<std::byte> bytes(base64_bytes_max(text.size()));
@@ -33,7 +25,7 @@ Response decode(std::string_view text) {
 
 std::optional<Mechanism> mechanism_named(std::string_view name) {
   for (Mechanism mechanism : kMechanisms)
-    if (same_name(name, name_of(mechanism))) return mechanism;
+    if (equal_ignoring_case(name, name_of(mechanism))) return mechanism;
   return std::nullopt;
 }
 

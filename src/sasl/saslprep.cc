@@ -6,6 +6,8 @@
 #include <cstring>
 #include <vector>
 
+#include "ringpost/base/ascii.hh"
+
 namespace ringpost::sasl {
 
 namespace {
@@ -19,7 +21,6 @@ SecretBytes copy_of(std::string_view text) {
 
 std::optional<SecretBytes> saslprep(std::string_view text) {
   if (text.empty() || text.size() > kPreparedBytesMax) return std::nullopt;
-  const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
   if (std::ranges::any_of(text, is_control)) return std::nullopt;  // RFC 4013 section 2.3; NUL would end the library's string
   const auto is_ascii = [](char c) { return static_cast<unsigned char>(c) < 0x80; };
   if (std::ranges::all_of(text, is_ascii)) return copy_of(text);

@@ -53,7 +53,8 @@ struct ScramAnswer {
   bool real = false;  ///< for the log; the client must not hear of it
 };
 /// The account's own keys; or, where there are none (unknown, disabled, no SCRAM keys), made-up ones that no password fits: the
-/// same for a login each time, with the iterations and the size of salt of an account chosen as in verify().
+/// same for a login each time as long as `decoy_key` is the same (a key that changes at a restart tells who is made up), with the
+/// iterations and the size of salt of an account chosen as in verify().
 ScramAnswer scram_keys(const Accounts& accounts, std::string_view login, const Key256& decoy_key);
 
 }  // namespace ringpost::accounts
