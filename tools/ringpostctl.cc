@@ -13,6 +13,7 @@
 #include "ctl/queue.hh"
 #include "ctl/server.hh"
 #include "ctl/top.hh"
+#include "ctl/user.hh"
 #include "programs/config_files.hh"
 
 namespace {
@@ -86,8 +87,11 @@ int main(int argc, char** argv) {
   auto* status = app.add_subcommand("status", "What the server is and does");
   status->add_flag("--json", as_json, "One JSON object");
   auto* metrics = app.add_subcommand("metrics", "All metrics in Prometheus' text format");
+  auto* bans = app.add_subcommand("bans", "Networks and logins that may not authenticate for now");
+  bans->add_flag("--json", as_json, "One JSON object a line");
   auto* stop = app.add_subcommand("stop", "Stop the server in order; a new one may be started at once, it waits for the end of the old one");
   QueueCommands queue{app};
+  UserCommands user{app};
   auto* destinations = app.add_subcommand("destinations", "The hosts that mail went to lately: connections, permits, back-off");
   destinations->add_flag("--json", as_json, "One JSON object a line, for each shard");
   auto* explain = app.add_subcommand("explain", "Where mail for an address goes, and why it would wait");
@@ -112,6 +116,10 @@ int main(int argc, char** argv) {
 
   try {
     if (*spool) run_spool_tool(config_path, spool->remaining());
+    if (user.is_wanted()) {
+      user.run(config_path);
+      return 0;
+    }
     if (socket.empty()) {
       auto found = ringpost::programs::find_control_socket(config_path);
       if (!found) throw Failure{kNotAsked, found.error()};
@@ -130,6 +138,11 @@ int main(int argc, char** argv) {
       server.ask("- reload", print_line);
     } else if (*metrics) {
       server.ask("- metrics", print_line);
+    } else if (*bans) {
+      server.ask("- bans", as_json ? TakeLine{print_line} : TakeLine{[](std::string_view line) {
+        const nlohmann::json ban = parse(line);
+        std::printf("%s, %s more\n", ban["who"].get<std::string>().c_str(), duration_text(ban["seconds_left"]).c_str());
+      }});
     } else if (*stop) {
       server.ask("- stop", print_line);
     } else if (*status) {

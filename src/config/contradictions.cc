@@ -72,6 +72,19 @@ struct Checker {
     }
   }
 
+  /// A login without TLS is everybody's (RFC 8314 section 3).
+  void submission(const std::vector<Listener>& all) {
+    for (const Listener& listener : all) {
+      const std::string role_key = "listener." + listener.name + ".role", tls_key = "listener." + listener.name + ".tls";
+      if (!config::is_submission(listener.role) || !sound({role_key, tls_key})) continue;
+      const bool implicit = listener.role == ListenerRole::submissions;
+      if (implicit && listener.tls != ListenerTls::implicit)
+        report({tls_key, role_key}, "role submissions is TLS from the first byte: set " + tls_key + " = implicit, or role = submission");
+      if (!implicit && listener.tls == ListenerTls::none)
+        report({tls_key, role_key}, "users authenticate under TLS only: set " + tls_key + " = required");
+    }
+  }
+
   void certificates(const Settings& s) {
     for (const CertificateFiles& each : s.tls.certificates) {
       const std::string prefix = "tls.certificate." + each.name + ".", chain = prefix + "chain", key = prefix + "key";
@@ -92,6 +105,7 @@ struct Checker {
 void find_contradictions(const Settings& s, const OriginOf& origin_of, const IsSound& is_sound, Problems& problems) {
   Checker check{origin_of, is_sound, problems};
   check.listeners(s.listeners);
+  check.submission(s.listeners);
   check.certificates(s);
   check.at_most("retry.first", s.retry.first, "retry.max", s.retry.max, true);
   check.at_most("retry.max", s.retry.max, "queue.lifetime", s.queue.lifetime, false);

@@ -10,7 +10,7 @@ struct Group {
 };
 /// One section for each; a key belongs to the first whose prefix it has.
 constexpr Group kGroups[] = {
-    {"listener.", "Listeners"}, {"tls.", "TLS"}, {"relay.", "Who may send, and to whom"}, {"recipients.", "Who exists"}, {"callout.", "Asking the next hop who exists"}, {"route.", "Where mail goes"}, {"dns.", "DNS"}, {"retry.", "Retries"}, {"dsn.", "Reports"},
+    {"listener.", "Listeners"}, {"tls.", "TLS"}, {"auth.", "Who may authenticate"}, {"submission.", "Submission"}, {"relay.", "Who may send, and to whom"}, {"recipients.", "Who exists"}, {"callout.", "Asking the next hop who exists"}, {"route.", "Where mail goes"}, {"dns.", "DNS"}, {"retry.", "Retries"}, {"dsn.", "Reports"},
     {"queue.", "Queue"},        {"deliver.", "Delivery"}, {"destination.", "Limits for destinations"},   {"spool.", "Spool"},           {"keys.", "Keys"},
     {"audit.", "Audit"},        {"control.", "Control"},    {"smtp.", "SMTP sessions"},    {"limits.", "Limits for clients"},
     {"memory.", "Memory"},      {"security.", "Security"},  {"crypto.", "Cryptography"},   {"log.", "The server's own log"},

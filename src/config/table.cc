@@ -112,7 +112,8 @@ constexpr Key kTable[] = {
          .fallback = "relay",
          .effect = Effect::restart,
          .help = "What the listener is for. relay: takes mail for anywhere from relay.clients, and from nobody else. mx: takes mail for "
-                 "relay.domains from everybody, and for anywhere from relay.clients."}),
+                 "relay.domains from everybody, and for anywhere from relay.clients. submission (port 587) and submissions (port 465, tls = "
+                 "implicit): takes mail for anywhere from users who have authenticated, and from nobody else."}),
     key<LISTENER(bare_newline)>(
         {.name = "listener.NAME.bare_newline",
          .type = Type::choice,
@@ -157,6 +158,75 @@ constexpr Key kTable[] = {
                                 .type = Type::path,
                                 .fallback = "/etc/ssl/certs/ca-certificates.crt",
                                 .help = "The authorities, in PEM, by which next hops are verified."}),
+
+    key<FIELD(auth.password_file)>(
+        {.name = "auth.password_file",
+         .type = Type::path,
+         .fallback = "/etc/ringpost/accounts",
+         .effect = Effect::restart,
+         .help = "Who may authenticate: `ringpostctl user` writes it. ringpost-helperd alone reads it, and sees when it changes."}),
+    key<FIELD(auth.scram)>(
+        {.name = "auth.scram",
+         .type = Type::boolean,
+         .fallback = "no",
+         .effect = Effect::restart,
+         .help = "Offer SCRAM-SHA-256, with which a client proves its password without saying it. Passwords set from then on also have "
+                 "SCRAM keys in auth.password_file; who steals that file can try passwords faster than against Argon2id alone."}),
+    key<FIELD(auth.failures_max)>(
+        {.name = "auth.failures_max",
+         .type = Type::integer,
+         .fallback = "10",
+         .min = 1,
+         .max = 1'000'000,
+         .help = "Failed logins within auth.failures_window after which a network (/24 of IPv4, /64 of IPv6), or a login for everybody who "
+                 "did not use it lately, is banned for auth.ban."}),
+    key<FIELD(auth.failures_window)>({.name = "auth.failures_window",
+                                      .type = Type::duration,
+                                      .fallback = "10 m",
+                                      .min = kSecond,
+                                      .max = kDay,
+                                      .help = "See auth.failures_max."}),
+    key<FIELD(auth.failure_delay)>(
+        {.name = "auth.failure_delay",
+         .type = Type::duration,
+         .fallback = "250 ms",
+         .min = kMs,
+         .max = 10 * kSecond,
+         .zero = true,
+         .help = "How long the first refusal of a login waits; each further one twice as long, up to 16 times that. 0: none waits."}),
+    key<FIELD(auth.ban)>({.name = "auth.ban",
+                          .type = Type::duration,
+                          .fallback = "15 m",
+                          .min = kSecond,
+                          .max = kDay,
+                          .help = "How long a ban lasts. Who is banned gets 421 to AUTH, and nothing is looked up."}),
+    key<FIELD(auth.never_ban)>({.name = "auth.never_ban",
+                                .type = Type::networks,
+                                .fallback = "127.0.0.0/8, ::1/128",
+                                .help = "Networks that are never banned: proxies, gateways, this machine. Their failed logins count for the "
+                                        "login only. none: everybody may be banned."}),
+    key<FIELD(submission.recipients_per_hour)>(
+        {.name = "submission.recipients_per_hour",
+         .type = Type::integer,
+         .fallback = "500",
+         .min = 1,
+         .max = 1'000'000'000,
+         .zero = true,
+         .help = "How many recipients a login may send to within an hour; mail beyond that is answered 452 and its user has perhaps lost "
+                 "the password to somebody. 0: no limit."}),
+    key<FIELD(submission.recipients_per_day)>({.name = "submission.recipients_per_day",
+                                               .type = Type::integer,
+                                               .fallback = "2000",
+                                               .min = 1,
+                                               .max = 1'000'000'000,
+                                               .zero = true,
+                                               .help = "The same within a day. 0: no limit."}),
+    key<FIELD(submission.hide_client)>(
+        {.name = "submission.hide_client",
+         .type = Type::boolean,
+         .fallback = "no",
+         .help = "Leave the address and the name of a user's own machine out of the Received field that leaves with the mail. The audit log "
+                 "has the address all the same."}),
 
     key<FIELD(relay.clients)>(
         {.name = "relay.clients",
@@ -666,7 +736,7 @@ constexpr Key kTable[] = {
                                              .type = Type::boolean,
                                              .fallback = "no",
                                              .effect = Effect::restart,
-                                             .help = "Refuse to start unless the three processes run as users of their own."}),
+                                             .help = "Refuse to start unless the four processes run as users of their own."}),
     key<FIELD(crypto.require_hardware_aes)>(
         {.name = "crypto.require_hardware_aes",
          .type = Type::boolean,

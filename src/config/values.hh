@@ -14,7 +14,7 @@ namespace ringpost::config {
 template <typename Enum>
 inline constexpr std::array<std::string_view, 0> kWords{};
 template <>
-inline constexpr std::array<std::string_view, 2> kWords<ListenerRole>{"relay", "mx"};
+inline constexpr std::array<std::string_view, 4> kWords<ListenerRole>{"relay", "mx", "submission", "submissions"};
 template <>
 inline constexpr std::array<std::string_view, 2> kWords<BareNewline>{"refuse", "repair"};
 template <>

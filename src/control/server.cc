@@ -181,6 +181,7 @@ runtime::Task<bool> Server::answer(Fd connection, std::string_view command, std:
   Answer (*call)(Daemon&, const Question&) = nullptr;
   if (command == "shards") call = [](Daemon& d, const Question&) -> Answer { return std::to_string(d.shards()) + "\n"; };
   if (command == "status") call = [](Daemon& d, const Question&) -> Answer { return d.status() + "\n"; };
+  if (command == "bans") call = [](Daemon& d, const Question&) -> Answer { return d.bans(); };
   if (command == "metrics") call = [](Daemon& d, const Question&) -> Answer { return d.metrics(); };
   if (command == "get") call = [](Daemon& d, const Question& key) { return d.get(key.text); };
   if (command == "set") call = [](Daemon& d, const Question& assignment) { return d.set(assignment.text, assignment.user); };

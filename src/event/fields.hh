@@ -31,7 +31,8 @@ enum class Field : std::uint8_t {
   successor,
   instance,
   before,
-  after
+  after,
+  login
 };
 
 constexpr std::uint32_t bit(Field field) { return std::uint32_t{1} << static_cast<unsigned>(field); }
@@ -61,6 +62,7 @@ void for_each_field(EventType&& event, Visit&& visit) {
   visit(Field::instance, "instance", event.instance);
   visit(Field::before, "before", event.before);
   visit(Field::after, "after", event.after);
+  visit(Field::login, "login", event.login);
 }
 
 /// What one kind is called, how much it matters, and what it carries.

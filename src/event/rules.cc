@@ -17,7 +17,7 @@ constexpr std::uint32_t kOutcome = mask(partition, message, recipient, attempt);
 
 constexpr std::array<Rule, kKindCount> kRules{{
     {Kind::message_accepted, "message_accepted", Class::mandatory, mask(partition, message, size, recipients, client, reply),
-     mask(sender)},
+     mask(sender, login)},
     {Kind::message_refused, "message_refused", Class::observational, mask(client, reply, reason),
      mask(partition, message, size, recipients, sender, recipient)},
     {Kind::recipient_delivered, "recipient_delivered", Class::mandatory, kOutcome | mask(next_hop, reply), mask(size, sender)},
@@ -42,6 +42,8 @@ constexpr std::array<Rule, kKindCount> kRules{{
     {Kind::message_deleted, "message_deleted", Class::mandatory, mask(partition, message, recipients, user), mask()},
     {Kind::message_redirected, "message_redirected", Class::mandatory, mask(partition, message, recipients, user, successor),
      mask(recipient)},
+    {Kind::message_over_budget, "message_over_budget", Class::mandatory, mask(partition, message, recipients, client, login), mask(sender)},
+    {Kind::login_refused, "login_refused", Class::observational, mask(client), mask(login)},
 }};
 
 constexpr std::array<std::string_view, kReasonCount> kReasonNames{"none",

@@ -41,10 +41,9 @@ const config::Route& route_for(const config::Settings& settings, std::string_vie
   return route_of_domain(settings, config::LowerDomain{domain.empty() ? own_domain(settings) : domain}.text());
 }
 
-RecipientAnswer answer_recipient(const config::Settings& settings, config::ListenerRole role, const IpAddress& client,
-                                 const smtp::Path& recipient) {
-  const bool trusted = may_relay(client, settings.relay.clients);
-  if (!trusted && role != config::ListenerRole::mx) return {smtp::replies::kRelayDenied};
+RecipientAnswer answer_recipient(const config::Settings& settings, const Submitter& from, const smtp::Path& recipient) {
+  const bool trusted = from.authenticated || (!config::is_submission(from.role) && may_relay(from.client, settings.relay.clients));
+  if (!trusted && from.role != config::ListenerRole::mx) return {smtp::replies::kRelayDenied};
   if (trusted && settings.route.domains.empty() && settings.recipients.empty() && settings.route.fallback.kind != config::Route::Kind::reject)
     return {};
 

@@ -109,6 +109,7 @@ int run_helper(int argc, char** argv, const HelperDescription& description) {
 
   prctl(PR_SET_NAME, description.name);  // started from a descriptor, which old kernels take the name from
   (void)harden::forbid_core_dumps();
+  if (description.niceness != 0) (void)!nice(description.niceness);
   std::vector<harden::PathRule> rules = description.paths(settings);
   auto landlock = harden::restrict_paths(rules);
   if (!landlock) log.warning("Landlock cannot be used", {{"error", landlock.error()}});

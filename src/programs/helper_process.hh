@@ -1,4 +1,4 @@
-// What keyd and auditd have in common as processes: arguments, signals, sandbox, ring.
+// What keyd, auditd and helperd have in common as processes: arguments, signals, sandbox, ring.
 #pragma once
 
 #include <cstdint>
@@ -33,6 +33,7 @@ struct HelperContext {
 struct HelperDescription {
   const char* name;   ///< "ringpost-keyd"
   const char* about;  ///< one line for --help
+  int niceness = 0;   ///< how far it stands back behind others; its threads, too
   /// What it may touch, out of the settings.
   std::vector<harden::PathRule> (*paths)(const config::Settings& settings);
   /// Its life; ends when wait_for_the_end() completes, or with an exit code.

@@ -35,7 +35,7 @@ constexpr int kListenFd = kFirstInherited, kConfigFd = kFirstInherited + 1, kOwn
               kSpoolFd = kFirstInherited + 3, kAuditSocketFd = kFirstInherited + 4;
 
 struct Users {
-  std::optional<Identity> server, keys, audit;  ///< nothing: whoever we are
+  std::optional<Identity> server, keys, audit, outside;  ///< nothing: whoever we are
 };
 
 std::unexpected<std::string> failure(const std::string& what) { return std::unexpected(what + ": " + std::strerror(errno)); }
@@ -48,11 +48,11 @@ std::expected<Users, std::string> find_users(const config::Settings& settings) {
     return Users{};
   }
   const auto server = harden::find_user("ringpost"), keys = harden::find_user("ringpost-key"),
-             audit = harden::find_user("ringpost-audit");
-  if (!server || !keys || !audit)
+             audit = harden::find_user("ringpost-audit"), outside = harden::find_user("ringpost-helper");
+  if (!server || !keys || !audit || !outside)
     return std::unexpected(
-        std::string{"the users ringpost, ringpost-key and ringpost-audit are needed (tools/setup makes them)"});
-  return Users{*server, *keys, *audit};
+        std::string{"the users ringpost, ringpost-key, ringpost-audit and ringpost-helper are needed (tools/setup makes them)"});
+  return Users{*server, *keys, *audit, *outside};
 }
 
 /// One ringpostd for one control socket: a second one would take the helpers' sockets away from the first.
@@ -207,7 +207,8 @@ bool keys_are_somebody_elses(const config::Settings& settings) {
 
 std::expected<Launched, std::string> launch_helpers(const config::Settings& settings, const LaunchOptions& options, Log& log) {
   Launched launched;
-  const std::string keyd_path = settings.control.socket + ".keyd", auditd_path = settings.control.socket + ".auditd";
+  const std::string keyd_path = settings.control.socket + ".keyd", auditd_path = settings.control.socket + ".auditd",
+                    helperd_path = settings.control.socket + ".helperd";
   const bool are_services = options.no_helpers && !harden::is_root();
   launched.separated = are_services && keys_are_somebody_elses(settings);
 
@@ -225,9 +226,12 @@ std::expected<Launched, std::string> launch_helpers(const config::Settings& sett
   const auto name_sockets = [&]() -> std::expected<Launched, std::string> {
     const auto keyd = address_for(users.server, keyd_path);
     const auto auditd = options.for_tool ? keyd : address_for(users.server, auditd_path);
-    if (!keyd || !auditd) return std::unexpected(!keyd ? keyd.error() : auditd.error());
+    const auto helperd = options.for_tool ? keyd : address_for(users.server, helperd_path);
+    for (const auto& address : {keyd, auditd, helperd})
+      if (!address) return std::unexpected(address.error());
     launched.keyd = *keyd;
     launched.auditd = *auditd;
+    launched.helperd = *helperd;
     return std::move(launched);
   };
   if (auto made = make_public_directory(run_directory); !made) return std::unexpected("control.socket: " + made.error());
@@ -287,24 +291,34 @@ std::expected<Launched, std::string> launch_helpers(const config::Settings& sett
   const Places places{::open(spool->path.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
                       ::open(audit_socket.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC)};
   if (places.spool < 0 || places.audit_socket < 0) return failure(places.spool < 0 ? spool->path : audit_socket);
+  // helperd has no directory of ours, and the spool is none of its business.
+  const int nowhere = ::open("/dev/null", O_PATH | O_CLOEXEC);
+  if (nowhere < 0) return failure("/dev/null");
+  if (!options.for_tool) {
+    const auto helperd_listener = listen_for(helperd_path, users.server, std::nullopt);
+    if (!helperd_listener) return std::unexpected(helperd_listener.error());
+    helpers.push_back({"ringpost-helperd", users.outside, *helperd_listener, ::dup(nowhere), {}, {server_user}});
+  }
 
   for (const Helper& helper : helpers) {
     int lifeline[2];
     if (::pipe2(lifeline, O_CLOEXEC) != 0) return failure("pipe");
-    auto nanny = start_helper(helper, places, options.configuration, lifeline[0], log);
+    const bool is_outside = helper.name == std::string_view{"ringpost-helperd"};
+    auto nanny = start_helper(helper, is_outside ? Places{nowhere, nowhere} : places, options.configuration, lifeline[0], log);
     ::close(lifeline[0]);
     if (!nanny) return std::unexpected(nanny.error());
     launched.kept_.push_back({*nanny, lifeline[1]});
   }
   for (const Helper& helper : helpers)
     for (int descriptor : {helper.listener, helper.own_directory}) ::close(descriptor);
-  for (int descriptor : {places.spool, places.audit_socket}) ::close(descriptor);
+  for (int descriptor : {places.spool, places.audit_socket, nowhere}) ::close(descriptor);
   return name_sockets();
 }
 
 Launched::Launched(Launched&& other) noexcept
     : keyd(other.keyd),
       auditd(other.auditd),
+      helperd(other.helperd),
       spool_directory(std::move(other.spool_directory)),
       config_opened(std::move(other.config_opened)),
       names(std::move(other.names)),

@@ -17,7 +17,7 @@ namespace ringpost::programs {
 struct LaunchOptions {
   std::string config_path;    ///< where it was read; may be empty
   std::string configuration;  ///< the text in force (Configuration::dump): the helpers follow the same
-  bool no_helpers = false;    ///< keyd and auditd run already, as services
+  bool no_helpers = false;    ///< keyd, auditd and helperd run already, as services
   /// For a tool that works on the spool of a stopped server: of the helpers only keyd is started, unless one listens already, and
   /// directories are taken as they are.
   bool for_tool = false;
@@ -37,7 +37,7 @@ class Launched {
   Launched(Launched&& other) noexcept;
   ~Launched();
 
-  SocketAddress keyd, auditd;  ///< where they listen
+  SocketAddress keyd, auditd, helperd;  ///< where they listen
   /// Where the spool is for us once root is given up: spool.directory, or a name of it that leads past parents we cannot enter.
   std::string spool_directory;
   /// A name of the configuration file that we can still open once root is given up; empty when its own name will do.

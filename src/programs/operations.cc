@@ -26,10 +26,10 @@ event::Event event_of(const config::Change& change, std::uint32_t user) {
 }  // namespace
 
 Operations::Operations(config::Configuration configuration, std::string config_path, std::string config_opened,
-                       std::vector<IpAddress> own_addresses, SettingsBoard& board, Log& log)
+                       std::vector<IpAddress> own_addresses, SettingsBoard& board, const policy::LoginGuard& logins, Log& log)
     : configuration_(std::move(configuration)), config_path_(std::move(config_path)), config_opened_(std::move(config_opened)),
       own_addresses_(std::move(own_addresses)),
-      board_(board), log_(log) {}
+      board_(board), logins_(logins), log_(log) {}
 
 void Operations::set_facts(const Facts& facts, std::vector<const metrics::ShardMetrics*> metrics) {
   facts_ = facts;
@@ -76,6 +76,23 @@ std::string Operations::metrics() {
   for (const config::CertificateFiles& each : settings->tls.certificates)
     certificates.sample("ringpost_certificate_days_left", {{"certificate", each.name}}, days_left(each));
   return text + certificates.take();
+}
+
+std::string Operations::bans() {
+  const Instant now{std::chrono::steady_clock::now().time_since_epoch()};  // the clock of every ring
+  std::string lines;
+  for (const policy::LoginBan& ban : logins_.bans(now)) {
+    std::string line;
+    control::JsonWriter json{line};
+    json.begin_object();
+    json.field("who", ban.who);
+    json.field("kind", ban.is_network ? "network" : "login");
+    json.field("seconds_left", std::chrono::ceil<std::chrono::seconds>(ban.until - now).count());
+    json.end_object();
+    std::erase(line, '\n');
+    lines.append(line).append("\n");
+  }
+  return lines;
 }
 
 control::Answer Operations::get(std::string_view key) {

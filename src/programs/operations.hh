@@ -11,6 +11,7 @@
 #include "ringpost/config/configuration.hh"
 #include "ringpost/control/backend.hh"
 #include "ringpost/metrics/shard_metrics.hh"
+#include "ringpost/policy/logins.hh"
 
 namespace ringpost::programs {
 
@@ -27,7 +28,7 @@ struct Facts {
 class Operations final : public control::Daemon {
  public:
   Operations(config::Configuration configuration, std::string config_path, std::string config_opened,
-             std::vector<IpAddress> own_addresses, SettingsBoard& board, Log& log);
+             std::vector<IpAddress> own_addresses, SettingsBoard& board, const policy::LoginGuard& logins, Log& log);
 
   /// A helper has lost its nanny: status says so from now on.
   void note_unsupervised() { unsupervised_.store(true, std::memory_order_relaxed); }
@@ -36,6 +37,7 @@ class Operations final : public control::Daemon {
   std::size_t shards() const override { return facts_.shards; }
   std::string status() override;
   std::string metrics() override;
+  std::string bans() override;
   control::Answer get(std::string_view key) override;
   control::Answer set(std::string_view assignment, std::uint32_t user) override;
   control::Answer reload(std::uint32_t user) override;
@@ -52,6 +54,7 @@ class Operations final : public control::Daemon {
   std::string config_path_, config_opened_;
   std::vector<IpAddress> own_addresses_;
   SettingsBoard& board_;
+  const policy::LoginGuard& logins_;
   Log& log_;
   Facts facts_;
   std::atomic<bool> unsupervised_{false};

@@ -53,5 +53,5 @@ runtime::Task<int> live(HelperContext& context) {
 
 int main(int argc, char** argv) {
   using namespace ringpost::programs;
-  return run_helper(argc, argv, {"ringpost-auditd", "Ringpost's audit log. ringpostd or the service manager starts it.", &paths, &live});
+  return run_helper(argc, argv, {"ringpost-auditd", "Ringpost's audit log. ringpostd or the service manager starts it.", 0, &paths, &live});
 }

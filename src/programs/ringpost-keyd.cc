@@ -50,5 +50,5 @@ runtime::Task<int> live(HelperContext& context) {
 
 int main(int argc, char** argv) {
   using namespace ringpost::programs;
-  return run_helper(argc, argv, {"ringpost-keyd", "Ringpost's keys. ringpostd or the service manager starts it.", &paths, &live});
+  return run_helper(argc, argv, {"ringpost-keyd", "Ringpost's keys. ringpostd or the service manager starts it.", 0, &paths, &live});
 }

@@ -155,7 +155,7 @@ int run(int argc, char** argv) {
   bool check_only = false;
   app.add_option("-c,--config", config_path, "Configuration file (default: built-in defaults)");
   app.add_flag("--check", check_only, "Only check the configuration");
-  app.add_flag("--no-helpers", launch.no_helpers, "keyd and auditd are services of their own");
+  app.add_flag("--no-helpers", launch.no_helpers, "keyd, auditd and helperd are services of their own");
   CLI11_PARSE(app, argc, argv);
 
   auto configuration = load_configuration(config_path);
@@ -232,12 +232,14 @@ int run(int argc, char** argv) {
   std::uint64_t seed = 0;
   seats[0].ring->random({reinterpret_cast<std::byte*>(&seed), sizeof seed});
   policy::ConnectionBook connections{seed};
+  policy::LoginGuard logins;
+  policy::RecipientBudgets budgets;
   SettingsBoard board{std::make_shared<config::Settings>(settings), shards};
-  Operations operations{std::move(*configuration), config_path, launched->config_opened, own, board, log};
+  Operations operations{std::move(*configuration), config_path, launched->config_opened, own, board, logins, log};
   shard::Mesh mesh{shards};
   Key256 ticket_secret;
   seats[0].ring->random(ticket_secret.mutable_view());
-  shard::Shared shared{connections, operations, log, &mesh, {ticket_secret.view(), seats[0].ring->now()}};
+  shard::Shared shared{connections, logins, budgets, operations, log, &mesh, {ticket_secret.view(), seats[0].ring->now()}};
   watch_for_crashes();
   std::vector<std::unique_ptr<ShardThread>> threads;
   std::vector<const metrics::ShardMetrics*> metrics;
@@ -247,6 +249,7 @@ int run(int argc, char** argv) {
     seats[i].options.spool = *plan;
     seats[i].options.keyd = launched->keyd;
     seats[i].options.auditd = launched->auditd;
+    seats[i].options.helperd = launched->helperd;
     seats[i].options.separated = launched->separated;
     seats[i].options.user = geteuid();
     auto table = map_file(spool::partition_directory(settings.spool.directory, plan->partitions[i]) + "/in-work", shard::WorkTable::kBytes);

@@ -8,7 +8,7 @@ void Envelope::clear() {
   parameters_.clear();
   text_.clear();
   entries_.clear();
-  smtputf8 = eight_bit_body = false;
+  smtputf8 = eight_bit_body = held = false;
 }
 
 void Envelope::add_recipient(std::string_view address, std::string_view parameters) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "ringpost/accounts/accounts.hh"
 #include "ringpost/policy/recipients.hh"
 #include "ringpost/smtp/extensions.hh"
 
@@ -29,6 +30,10 @@ smtp::TlsOffer offer_of(config::ListenerTls tls) {
   }
   return smtp::TlsOffer::active;
 }
+
+smtp::AuthOffer auth_of(config::ListenerRole role) {
+  return config::is_submission(role) ? smtp::AuthOffer::required : smtp::AuthOffer::none;
+}
 }  // namespace
 
 Session::Session(Server& server, std::shared_ptr<const config::Settings> settings, const config::Listener& listener, Fd socket,
@@ -41,8 +46,9 @@ Session::Session(Server& server, std::shared_ptr<const config::Settings> setting
       peer_(peer),
       channel_(ring_, socket),
       session_deadline_(ring_.now() + settings_->smtp.session_max),
-      state_(offer_of(listener.tls)) {
+      state_(offer_of(listener.tls), auth_of(listener.role)) {
   envelope_.client = peer.ip();
+  if (auth_of(listener.role) != smtp::AuthOffer::none) reader_.set_line_bytes_max(smtp::kExtendedLineBytesMax);
 }
 
 runtime::Task<void> Session::run() {
@@ -93,6 +99,7 @@ runtime::Task<void> Session::start_tls() {
   if (!told) co_return;
   end_transaction();
   helo_.clear();
+  login_ = {};
   state_.forget_all();
   (void)co_await begin_tls();
 }
@@ -137,6 +144,7 @@ runtime::Task<void> Session::converse() {
     if (step.status == smtp::LineStatus::line) {
       smtp::CommandRules rules{.extended = state_.extended() || !state_.greeted(),
                                .smtputf8 = envelope_.smtputf8,
+                               .auth = auth_of(listener_.role) != smtp::AuthOffer::none,
                                .message_bytes_max = settings_->smtp.message_bytes_max};
       smtp::Command command = smtp::parse_command(step.text, rules);
       co_await handle(command);
@@ -197,6 +205,7 @@ runtime::Task<void> Session::handle(const smtp::Command& command) {
     case Verb::help: answer(replies::kHelp); break;
     case Verb::quit: close_with(replies::kClosing); break;
     case Verb::starttls: co_await start_tls(); break;
+    case Verb::auth: co_await authenticate(command); break;
     default: answer(replies::kNotImplemented); break;
   }
 }
@@ -211,12 +220,17 @@ void Session::on_greeting(const smtp::Command& command) {
     return smtp::write_ehlo({.host = settings_->hostname,
                              .message_bytes_max = settings_->smtp.message_bytes_max,
                              .starttls = state_.offers_tls(),
+                             .auth = mechanisms(),
                              .rcpt_max = static_cast<std::uint32_t>(settings_->smtp.recipients_max)},
                             to);
   });
 }
 
 void Session::on_mail(const smtp::Command& command) {
+  // Whoever has authenticated sends as themselves (RFC 6409 section 6.1); the null sender is nobody (section 5.1).
+  const std::string_view sender = command.path.address();
+  if (state_.is_authenticated() && !sender.empty() && !accounts::may_send_as(login_.senders, sender))
+    return answer(replies::kNotYourAddress);
   auto admitted = server_.surroundings_.intake.admit(command.mail.size.value_or(0));
   if (!admitted) {
     failure_ = admitted.error();
@@ -226,6 +240,7 @@ void Session::on_mail(const smtp::Command& command) {
   }
   state_.mail_accepted();
   envelope_.set_reverse_path(command.path.address());
+  envelope_.login = login_.name;
   envelope_.smtputf8 = command.mail.smtputf8;
   envelope_.eight_bit_body = command.mail.body == smtp::BodyType::eight_bit_mime;
   parameters_.clear();
@@ -236,15 +251,25 @@ void Session::on_mail(const smtp::Command& command) {
 }
 
 Session::Rcpt Session::on_rcpt(const smtp::Command& command) {
-  const policy::RecipientAnswer known = policy::answer_recipient(*settings_, listener_.role, peer_.ip(), command.path);
+  const policy::RecipientAnswer known = policy::answer_recipient(
+      *settings_, {.role = listener_.role, .client = peer_.ip(), .authenticated = state_.is_authenticated()}, command.path);
   const bool full = envelope_.recipients() >= settings_->smtp.recipients_max;
   parameters_.clear();
   append_parameters(command.rcpt.notification, parameters_);
   if (known.refusal) answer(known.refusal);
   else if (full) answer(replies::kTooManyRecipients);
+  else if (state_.is_authenticated() && !within_budget()) answer(replies::kTooMuchForToday);
   else if (known.ask_next_hop) return Rcpt::to_be_verified;
   else accept_rcpt(command.path.address());
   return Rcpt::answered;
+}
+
+// Beyond its budget the mail of a login is kept, but held; far beyond it nothing more is taken.
+bool Session::within_budget() {
+  const policy::RecipientBudget budget{settings_->submission.recipients_per_hour, settings_->submission.recipients_per_day};
+  const policy::BudgetVerdict verdict = server_.surroundings_.budgets->take(login_.name, budget, ring_.now());
+  if (verdict == policy::BudgetVerdict::over) envelope_.held = true;
+  return verdict != policy::BudgetVerdict::far_over;
 }
 
 void Session::accept_rcpt(std::string_view address) {

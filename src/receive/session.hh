@@ -7,10 +7,12 @@
 #include "receive/reply_buffer.hh"
 #include "ringpost/config/settings.hh"
 #include "ringpost/receive/server.hh"
+#include "ringpost/sasl/mechanism.hh"
 #include "ringpost/smtp/command.hh"
 #include "ringpost/smtp/data_decoder.hh"
 #include "ringpost/smtp/line_reader.hh"
 #include "ringpost/smtp/received.hh"
+#include "ringpost/smtp/submission_header.hh"
 #include "ringpost/smtp/transaction.hh"
 
 namespace ringpost::receive {
@@ -43,6 +45,7 @@ class Session {
   void on_mail(const smtp::Command& command);
   enum class Rcpt : std::uint8_t { answered, to_be_verified };
   Rcpt on_rcpt(const smtp::Command& command);
+  bool within_budget();
   void accept_rcpt(std::string_view address);
   runtime::Task<void> verify_rcpt(const smtp::Command& command);
   void expect_command(Duration patience);
@@ -54,11 +57,23 @@ class Session {
   runtime::Task<bool> flush();
   void end_transaction();
 
+  // session_auth.cc: who the client is
+  bool offers(sasl::Mechanism mechanism) const;
+  std::string_view mechanisms() const;
+  runtime::Task<void> authenticate(const smtp::Command& command);
+  void add_challenge(Bytes bytes);
+  runtime::Task<std::optional<sasl::Response>> read_response();
+  void let_in(helper::Login login);
+  runtime::Task<void> turn_down(const smtp::Reply& reply, bool was_attempt, std::string_view login);
+
   // session_content.cc: messages
   runtime::Task<void> receive_data();
   runtime::Task<void> receive_chunk(smtp::ChunkArgument chunk);
   runtime::Task<bool> begin_message();
   runtime::Task<void> keep(Bytes content);
+  runtime::Task<void> keep_header();
+  runtime::Task<void> end_header();
+  runtime::Task<void> write(Bytes content);
   runtime::Task<bool> fill_content();
   runtime::Task<void> finish_message(const ContentVerdict& verdict, std::uint64_t size, bool eight_bit);
   void accept_message(std::uint64_t size, Instant complete);
@@ -90,12 +105,15 @@ class Session {
 
   smtp::TransactionState state_;
   std::string helo_;
+  helper::Login login_;  // empty: nobody has authenticated
   std::string parameters_;  // of the command at hand; a member, so that it stops allocating
   Envelope envelope_;
   std::uint64_t errors_ = 0, junk_ = 0;
 
   // The message that is coming in.
   std::unique_ptr<Incoming> incoming_;
+  std::unique_ptr<smtp::SubmissionHeader> header_;  ///< of a message that is submitted, until it is written
+  smtp::Reply header_refusal_{};        ///< what its header has wrong
   std::optional<Error> failure_;        ///< why it cannot be kept
   smtp::ReceivedCounter hops_;
   smtp::ChunkChecker chunk_checker_;    ///< BDAT: over all chunks of the message

@@ -37,6 +37,7 @@ runtime::Task<void> Session::receive_data() {
     input_.consume(step.consumed);
   }
   state_.message_ended();
+  co_await end_header();
   ContentVerdict verdict = judge(decoder.refusal(), decoder.size(), decoder.longest_line());
   co_await finish_message(verdict, decoder.size(), decoder.eight_bit());
   end_transaction();
@@ -63,7 +64,10 @@ runtime::Task<void> Session::receive_chunk(smtp::ChunkArgument chunk) {
     rest -= content.size();
     input_.consume(content.size());
   }
-  if (chunk.last) chunk_checker_.finish();
+  if (chunk.last) {
+    chunk_checker_.finish();
+    co_await end_header();
+  }
   ContentVerdict verdict =
       judge(smtp::fault_refusal(chunk_checker_.faults()), chunk_checker_.size(), chunk_checker_.longest_line());
   if (chunk.last) {
@@ -87,6 +91,8 @@ void Session::start_content_clock() {
 runtime::Task<bool> Session::begin_message() {
   hops_ = {};
   failure_.reset();
+  header_refusal_ = {};
+  header_ = config::is_submission(listener_.role) ? std::make_unique<smtp::SubmissionHeader>() : nullptr;
   auto begun = co_await server_.surroundings_.intake.begin(ring_.now() + settings_->smtp.timeout.data);
   if (!begun) {
     failure_ = begun.error();
@@ -97,9 +103,10 @@ runtime::Task<bool> Session::begin_message() {
   smtp::ReceivedTrace trace{.helo = helo_,
                             .client = peer_.ip().text(client),
                             .by = settings_->hostname,
-                            .with = {.extended = state_.extended(), .utf8 = envelope_.smtputf8, .tls = channel_.secured()},
+                            .with = {.extended = state_.extended(), .utf8 = envelope_.smtputf8, .tls = channel_.secured(), .authenticated = state_.is_authenticated()},
                             .id = incoming_->id(),
                             .at = ring_.wall_now()};
+  if (state_.is_authenticated() && settings_->submission.hide_client) trace.helo = trace.client = {};
   if (channel_.secured()) {
     const tls::Handshake& handshake = channel_.handshake();
     trace.tls_cipher = handshake.suite;
@@ -119,6 +126,33 @@ runtime::Task<bool> Session::begin_message() {
 runtime::Task<void> Session::keep(Bytes content) {
   hops_.feed(content);
   if (!incoming_ || content.empty()) co_return;
+  if (header_) {
+    header_->feed(content);
+    if (header_->is_whole() || header_->refusal()) co_await keep_header();
+    co_return;
+  }
+  co_await write(content);
+}
+
+// Of a message that is submitted: its header, with what it lacked, and what came behind it so far.
+runtime::Task<void> Session::keep_header() {
+  const std::unique_ptr<smtp::SubmissionHeader> header = std::move(header_);
+  header_refusal_ = header->refusal();
+  if (header_refusal_) incoming_.reset();
+  if (!incoming_) co_return;
+  const std::string text = header->text(incoming_->id(), settings_->hostname, ring_.wall_now());
+  co_await write(as_bytes(text));
+  if (incoming_ && !header->rest().empty()) co_await write(as_bytes(header->rest()));
+}
+
+// The message is here in whole; it may have been nothing but a header.
+runtime::Task<void> Session::end_header() {
+  if (!header_) co_return;
+  header_->finish();
+  co_await keep_header();
+}
+
+runtime::Task<void> Session::write(Bytes content) {
   auto kept = co_await incoming_->write(content);
   if (kept) co_return;
   failure_ = kept.error();
@@ -128,6 +162,7 @@ runtime::Task<void> Session::keep(Bytes content) {
 ContentVerdict Session::judge(const smtp::Reply& faults, std::uint64_t size, std::uint64_t longest_line) const {
   if (size > settings_->smtp.message_bytes_max) return {replies::kMessageTooLarge, event::Reason::too_large};
   if (faults) return {faults, event::Reason::syntax};
+  if (header_refusal_) return {header_refusal_, event::Reason::syntax};
   if (settings_->smtp.line_bytes_max != 0 && longest_line > settings_->smtp.line_bytes_max)
     return {replies::kTextLineTooLong, event::Reason::syntax};
   if (hops_.count() > settings_->smtp.hops_max) return {replies::kMailLoop, event::Reason::too_many_hops};

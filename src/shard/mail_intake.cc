@@ -130,7 +130,8 @@ runtime::Task<Result<>> MailIncoming::commit(const receive::Envelope& envelope, 
   statuses_.assign(envelope.recipients(), {});
   crypto::WrappedKey keys[] = {*wrapped};
   spool::MessageDraft draft{.sealer = &sealer_, .keys = keys, .chunks = &chunks_};
-  draft.scheduling = {.arrived = arrived, .due = arrived, .size = size_, .mail_class = spool::MailClass::outgoing, .destination = intake_.destination_of(envelope), .recipients = statuses_};
+  draft.scheduling = {.arrived = arrived, .due = arrived, .size = size_, .mail_class = spool::MailClass::outgoing,
+                      .held = envelope.held, .destination = intake_.destination_of(envelope), .recipients = statuses_};
   draft.envelope = describe(envelope, eight_bit);
   draft.last_piece = buffer_.bytes();
 
@@ -143,7 +144,19 @@ runtime::Task<Result<>> MailIncoming::commit(const receive::Envelope& envelope, 
   accepted.reply = event::ReplyCode{250, 2, 0, 0};
   accepted.sender = address_hash(parts.hash_key, envelope.reverse_path());
   accepted.partition = parts.partition.log().options().partition;
+  if (!envelope.login.empty()) accepted.login = address_hash(parts.hash_key, envelope.login);
   events.add(accepted);
+  if (envelope.held) {
+    event::Event over{.kind = event::Kind::message_over_budget};
+    over.message = id_;
+    over.partition = accepted.partition;
+    over.recipients = accepted.recipients;
+    over.client = accepted.client;
+    over.login = accepted.login;
+    over.sender = accepted.sender;
+    events.add(over);
+    intake_.warn_of_budget();
+  }
 
   const Backlog::Pin pin(parts.partition.backlog());  // until it is in the queue
   auto room = co_await parts.partition.log().reserve(spool::bytes_of(draft) + AuditTrail::bytes_of(events), spool::Use::mail);
@@ -191,8 +204,9 @@ void MailIncoming::hand_over(const receive::Envelope& envelope, bool eight_bit, 
   message->arrived = message->due_wall = arrived;
   message->accepted_at = message->born = message->due = parts.ring.now();
   message->recipients.resize(envelope.recipients());
+  message->held = envelope.held;
   bool one_piece = chunks_.positions().empty() && buffer_.bytes().size() == size_;
-  if (one_piece && !parts.staging.is_tight() && !intake_.settings_->route.fallback.is_hold()) {
+  if (one_piece && !envelope.held && !parts.staging.is_tight() && !intake_.settings_->route.fallback.is_hold()) {
     auto hot = std::make_unique<HotMessage>();
     hot->reverse_path = envelope.reverse_path();
     for (std::size_t i = 0; i < envelope.recipients(); ++i) hot->recipients.emplace_back(envelope.recipient(i));
@@ -291,8 +305,31 @@ void MailIntake::give_back(std::unique_ptr<mime::Indexer> indexer) {
   idle_indexers_.push_back(std::move(indexer));
 }
 
+void MailIntake::warn_of_budget() {
+  parts_.metrics.messages_over_budget.add();
+  if (auto suppressed = budget_log_.admit(parts_.ring.now()))
+    parts_.log.warning("ALARM: a login has sent to more recipients than it may, and its mail is held", {{"suppressed", *suppressed}});
+}
+
 void MailIntake::refused(const receive::Envelope& envelope, std::uint64_t size, const receive::Refusal& refusal) {
-  // What may be sampled does not fill what is kept for auditd while it is away.
+  event::Event event{.kind = event::Kind::message_refused};
+  event.client = envelope.client;
+  event.size = size;
+  event.reply = refusal.reply;
+  event.reason = refusal.reason;
+  event.sender = address_hash(parts_.hash_key, envelope.reverse_path());
+  report_sampled(event);
+}
+
+void MailIntake::login_refused(const IpAddress& client, std::string_view login) {
+  event::Event event{.kind = event::Kind::login_refused};
+  event.client = client;
+  if (!login.empty()) event.login = address_hash(parts_.hash_key, login);
+  report_sampled(event);
+}
+
+// What may be sampled does not fill what is kept for auditd while it is away.
+void MailIntake::report_sampled(const event::Event& event) {
   const bool has_room = parts_.trail.has_room(settings_->audit.buffer_bytes_max);
   auto suppressed = has_room ? refusal_samples_.admit(parts_.ring.now()) : std::nullopt;
   if (!suppressed) {
@@ -300,12 +337,6 @@ void MailIntake::refused(const receive::Envelope& envelope, std::uint64_t size, 
     return parts_.metrics.audit_suppressed.add();
   }
   *suppressed += std::exchange(refusals_without_room_, 0);
-  event::Event event{.kind = event::Kind::message_refused};
-  event.client = envelope.client;
-  event.size = size;
-  event.reply = refusal.reply;
-  event.reason = refusal.reason;
-  event.sender = address_hash(parts_.hash_key, envelope.reverse_path());
   parts_.trail.report(event);
   if (*suppressed == 0) return;
   event::Event dropped{.kind = event::Kind::refusals_suppressed};

@@ -41,6 +41,7 @@ struct IntakeParts {
   Staging& staging;
   deliver::Deliverer& deliverer;
   metrics::ShardMetrics& metrics;
+  Log& log;
   StoreId store;
   const Key256& hash_key;  ///< for keyed hashes of addresses
   std::uint64_t disk_share_bytes;  ///< this partition's part of the spool's filesystem; 0: its size is not known
@@ -58,6 +59,7 @@ class MailIntake final : public receive::Intake {
   Result<> admit(std::uint64_t size) override;
   runtime::Task<Result<std::unique_ptr<receive::Incoming>>> begin(Instant deadline) override;
   void refused(const receive::Envelope& envelope, std::uint64_t size, const receive::Refusal& refusal) override;
+  void login_refused(const IpAddress& client, std::string_view login) override;
 
  private:
   friend class MailIncoming;
@@ -65,11 +67,13 @@ class MailIntake final : public receive::Intake {
   void give_back(std::unique_ptr<mime::Indexer> indexer);
   runtime::Task<Result<StagingBuffer>> take_buffer(std::size_t bytes, Instant deadline);
   queue::Destination destination_of(const receive::Envelope& envelope);
+  void warn_of_budget();
+  void report_sampled(const event::Event& event);
 
   IntakeParts parts_;
   std::shared_ptr<const config::Settings> settings_;
   std::vector<std::unique_ptr<mime::Indexer>> idle_indexers_;
-  LogLimit refusal_samples_;
+  LogLimit refusal_samples_, budget_log_{2, std::chrono::minutes{1}};
   std::uint64_t refusals_without_room_ = 0;  // beside those that were left out of the samples
   // The last domain mail was for: most often it is the next one's, too.
   std::string last_domain_;

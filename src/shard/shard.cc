@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "ringpost/control/server.hh"
+#include "ringpost/helper/client.hh"
 #include "ringpost/outbox/outbox.hh"
 #include "ringpost/runtime/frame_pool.hh"
 #include "shard/audit_trail.hh"
@@ -40,6 +41,7 @@ struct Shard::World final : outbox::Listener, control::Handover, MeshBox::Handle
         incarnation(make_incarnation(ring_in)),
         keys(ring, shared.log, {.socket = options.keyd, .incarnation = incarnation, .partition = own_partition()}),
         outbox(ring, shared.log, metrics, options.auditd, *this),
+        helper(ring, shared.log, options.helperd),
         staging(ring, settings->memory.staging_bytes, metrics),
         mesh(*shared.mesh, options.index, ring, *this),
         tls(ring),
@@ -97,6 +99,7 @@ struct Shard::World final : outbox::Listener, control::Handover, MeshBox::Handle
   std::optional<WorkTable> work;
   std::vector<std::unique_ptr<Partition>> partitions;  // the first one takes new mail
   outbox::Outbox outbox;
+  helper::Client helper;
   Staging staging;
   queue::Queue queue;  // its messages hold staging buffers
   MeshBox mesh;
@@ -141,10 +144,10 @@ runtime::Task<std::expected<void, std::string>> Shard::World::open() {
   source->set_deliverer(*deliverer);
   permits.set_deliverer(*deliverer);
   source->set_reporter(*reporter);
-  intake = std::make_unique<MailIntake>(IntakeParts{ring, *partitions.front(), keys, queue, *trail, outbox, staging, *deliverer, metrics,
+  intake = std::make_unique<MailIntake>(IntakeParts{ring, *partitions.front(), keys, queue, *trail, outbox, staging, *deliverer, metrics, shared.log,
                                                     options.spool.store, hash_key, disk_share()},
                                         settings);
-  server = std::make_unique<receive::Server>(receive::Surroundings{ring, *intake, shared.connections, metrics, shared.log, verifier.get(), &tls, shared.tickets}, settings);
+  server = std::make_unique<receive::Server>(receive::Surroundings{ring, *intake, shared.connections, metrics, shared.log, verifier.get(), &tls, shared.tickets, &helper, &shared.logins, &shared.budgets}, settings);
   view = std::make_unique<QueueView>(source_parts, *source, *deliverer, options.spool.store, settings);
   control = std::make_unique<control::Server>(ring, shared.log, options.index, shared.daemon, *view, *this);
   outbox.start();
@@ -234,6 +237,7 @@ void Shard::World::trim() {
 runtime::Task<void> Shard::World::stop(Duration patience) {
   Instant deadline = ring.now() + patience;
   if (callouts) callouts->refuse();  // sessions may wait for them
+  co_await helper.stop();            // likewise
   if (server) co_await server->stop(ring.now() + patience / 2);
   co_await hosts.stop();  // an operator may wait for it
   if (callouts) co_await callouts->stop();

@@ -111,10 +111,10 @@ runtime::Task<control::Answer> QueueView::explain(std::string address) {
   control::JsonWriter json{out};
   json.begin_object();
   json.field("recipient", path.address());
-  json.field("rcpt_from_anyone_on_mx", text_of(policy::answer_recipient(*settings, config::ListenerRole::mx, stranger, path)));
+  json.field("rcpt_from_anyone_on_mx", text_of(policy::answer_recipient(*settings, {config::ListenerRole::mx, stranger}, path)));
   if (!settings->relay.clients.empty())
     json.field("rcpt_from_relay_clients",
-               text_of(policy::answer_recipient(*settings, config::ListenerRole::relay, settings->relay.clients.front().address, path)));
+               text_of(policy::answer_recipient(*settings, {config::ListenerRole::relay, settings->relay.clients.front().address}, path)));
   json.field("route", text_of(*way.route));
   json.key("asked_dns_for");
   if (way.domain.empty()) json.null();

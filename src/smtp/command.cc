@@ -28,7 +28,7 @@ constexpr std::array kTable = {
     CommandTraits{Verb::help,     "HELP",     true,   true,  true,  false, true,  false, "RFC 5321 section 4.1.1.8"},
     CommandTraits{Verb::quit,     "QUIT",     true,   true,  false, false, false, true,  "RFC 5321 section 4.1.1.10"},
     CommandTraits{Verb::starttls, "STARTTLS", true,   true,  true,  false, false, true,  "RFC 3207 section 4"},
-    CommandTraits{Verb::auth,     "AUTH",     false,  true,  true,  false, true,  false, "RFC 4954 section 4"},
+    CommandTraits{Verb::auth,     "AUTH",     true,   true,  true,  false, true,  false, "RFC 4954 section 4"},
     CommandTraits{Verb::xclient,  "XCLIENT",  false,  true,  true,  false, true,  false, "Postfix XCLIENT_README"},
     CommandTraits{Verb::xforward, "XFORWARD", false,  false, true,  false, true,  false, "Postfix XFORWARD_README"},
     CommandTraits{Verb::etrn,     "ETRN",     false,  true,  true,  false, true,  false, "RFC 1985 section 5"},
@@ -122,6 +122,14 @@ Reply parse_orcpt(std::string_view value, const CommandRules& rules, Command& co
   return {};
 }
 
+Reply parse_auth_of(std::string_view value, const CommandRules& rules, Command& command) {
+  if (!rules.auth) return replies::kUnknownParameter;
+  if (command.mail.auth) return replies::kDuplicateParameter;
+  if (value != "<>" && !decode_xtext(value)) return replies::kBadParameter;
+  command.mail.auth = true;
+  return {};
+}
+
 enum class Value : bool { none, needed };
 
 /// A parameter of MAIL or RCPT. One that is in no table is answered 555.
@@ -137,6 +145,7 @@ constexpr Parameter kMailParameters[] = {
     {"SMTPUTF8", Value::none, parse_smtputf8, "RFC 6531 section 3.4"},
     {"RET", Value::needed, parse_ret, "RFC 3461 section 4.3"},
     {"ENVID", Value::needed, parse_envid, "RFC 3461 section 4.4"},
+    {"AUTH", Value::needed, parse_auth_of, "RFC 4954 section 5"},
 };
 constexpr Parameter kRecipientParameters[] = {
     {"NOTIFY", Value::needed, parse_notify_of, "RFC 3461 section 4.1"},
@@ -204,6 +213,14 @@ void parse_rcpt(Command& command, const CommandRules& rules) {
   command.refusal = parse_parameters(rest.substr(command.path.size), kRecipientParameters, rules, command);
 }
 
+// "AUTH" SP sasl-mech [SP initial-response] (RFC 4954 section 4). What the response says is for the mechanism.
+void parse_auth(Command& command) {
+  std::string_view rest = command.argument;
+  command.auth.mechanism = take_word(rest);
+  if (!rest.empty()) command.auth.initial_response = rest;
+  if (command.auth.mechanism.empty() || rest.contains(' ')) command.refusal = replies::kSyntax;
+}
+
 // A malformed BDAT leaves us not knowing how many of the next bytes are message text, so the session must end: read as
 // commands they would be a smuggled session.
 void parse_bdat(Command& command) {
@@ -257,9 +274,9 @@ Command parse_command(Bytes line, const CommandRules& rules) {
     case Verb::mail: parse_mail(command, rules); break;
     case Verb::rcpt: parse_rcpt(command, rules); break;
     case Verb::bdat: parse_bdat(command); break;
+    case Verb::auth: parse_auth(command); break;
     case Verb::vrfy:
     case Verb::expn:
-    case Verb::auth:
     case Verb::etrn:
       if (command.argument.empty()) return refuse(replies::kSyntax);
       [[fallthrough]];

@@ -23,6 +23,7 @@ std::size_t write_ehlo(const EhloOffer& offer, MutableBytes out) {
   if (offer.smtputf8) writer.text("250-SMTPUTF8\r\n");
   if (offer.chunking) writer.text("250-CHUNKING\r\n");
   if (offer.starttls) writer.text("250-STARTTLS\r\n");
+  if (!offer.auth.empty()) writer.text("250-AUTH ").text(offer.auth).text("\r\n");
   if (offer.mail_max != 0 || offer.rcpt_max != 0) {
     writer.text("250-LIMITS");
     if (offer.mail_max != 0) writer.text(" MAILMAX=").number(offer.mail_max);

@@ -1,6 +1,7 @@
 #include "ringpost/smtp/line_reader.hh"
 
 #include <algorithm>
+#include <array>
 
 #include "ascii.hh"
 #include "ringpost/smtp/scanner.hh"
@@ -24,6 +25,12 @@ LineReader::LineReader(std::size_t line_bytes_max) : line_bytes_max_(line_bytes_
   RP_ASSERT(line_bytes_max >= 2 && line_bytes_max <= kExtendedLineBytesMax);
 }
 
+void LineReader::set_line_bytes_max(std::size_t bytes) {
+  RP_ASSERT(bytes >= 2 && bytes <= kExtendedLineBytesMax && carried_ == 0);
+  if (bytes != line_bytes_max_) carry_.reset();
+  line_bytes_max_ = bytes;
+}
+
 void LineReader::reset() {
   carried_ = 0;
   skipped_ = 0;
@@ -41,7 +48,8 @@ LineStep LineReader::next(Bytes input) {
   Bytes window = input.first(std::min(input.size(), line_bytes_max_ - carried_));
   std::size_t end = pending_cr ? 0 : find_line_end(window).offset;
   auto carry = [&](std::size_t size) {
-    copy_bytes(MutableBytes{carry_}.subspan(carried_), window.first(size));
+    if (!carry_) carry_ = std::make_unique_for_overwrite<std::byte[]>(line_bytes_max_);
+    copy_bytes({carry_.get() + carried_, line_bytes_max_ - carried_}, window.first(size));
     carried_ += size;
   };
   auto need_more = [&]() -> LineStep {
@@ -63,7 +71,7 @@ LineStep LineReader::next(Bytes input) {
   carry(consumed);
   std::size_t size = carried_ - 2;
   carried_ = 0;
-  return {LineStatus::line, Bytes{carry_}.first(size), consumed};
+  return {LineStatus::line, {carry_.get(), size}, consumed};
 }
 
 LineStep LineReader::refuse(LineStatus status, Bytes consumed) {
@@ -72,7 +80,7 @@ LineStep LineReader::refuse(LineStatus status, Bytes consumed) {
   // A client that sent BDAT sends its chunk without waiting for us (RFC 3030 section 2).
   std::array<std::byte, 4> verb{};
   std::size_t from_carry = std::min(carried_, verb.size());
-  copy_bytes(verb, Bytes{carry_}.first(from_carry));
+  copy_bytes(verb, {carry_.get(), from_carry});
   copy_bytes(MutableBytes{verb}.subspan(from_carry), consumed.first(std::min(consumed.size(), verb.size() - from_carry)));
   carried_ = 0;
   skipped_ = 0;

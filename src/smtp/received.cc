@@ -53,13 +53,16 @@ std::size_t write_received(const ReceivedTrace& trace, MutableBytes out) {
   write_date(trace.at, date);
   bool ipv6 = trace.client.find(':') != std::string_view::npos;
   BufferWriter writer(out);
-  writer.text("Received: from ").safe(trace.helo.empty() ? "unknown" : trace.helo);
-  // "Received: from NAME ([IPv6:ADDRESS])" in one line of 78 characters, if it fits (RFC 5322 section 2.1.1).
-  writer.text(trace.helo.size() + trace.client.size() > 78 - 26 ? "\r\n\t(" : " (")
-      .text(ipv6 ? "[IPv6:" : "[")
-      .safe(trace.client)
-      .text("])\r\n");
-  writer.text("\tby ").safe(trace.by).text(" with ").text(with_keyword(trace.with));
+  writer.text("Received: ");
+  if (!trace.client.empty()) {
+    writer.text("from ").safe(trace.helo.empty() ? "unknown" : trace.helo);
+    // "Received: from NAME ([IPv6:ADDRESS])" in one line of 78 characters, if it fits (RFC 5322 section 2.1.1).
+    writer.text(trace.helo.size() + trace.client.size() > 78 - 26 ? "\r\n\t(" : " (")
+        .text(ipv6 ? "[IPv6:" : "[")
+        .safe(trace.client)
+        .text("])\r\n\t");
+  }
+  writer.text("by ").safe(trace.by).text(" with ").text(with_keyword(trace.with));
   if (!trace.tls_cipher.empty()) {
     writer.text("\r\n\ttls ").safe(trace.tls_cipher);
     if (!trace.tls_group.empty()) writer.text(" group ").safe(trace.tls_group);

@@ -7,14 +7,22 @@ Decision TransactionState::decide(Verb verb) const {
   if (verb == Verb::alien) return {replies::kAlienProtocol};
   if (verb == Verb::unknown) return {replies::kUnknownCommand};
   const CommandTraits& row = traits(verb);
-  if (!row.offered || (verb == Verb::starttls && tls_ == TlsOffer::none)) return {replies::kNotImplemented};
+  if (!row.offered || (verb == Verb::starttls && tls_ == TlsOffer::none) || (verb == Verb::auth && auth_ == AuthOffer::none))
+    return {replies::kNotImplemented};
   if (tls_ == TlsOffer::required && !row.before_tls) return {replies::kTlsRequired, verb == Verb::bdat};
   if (verb == Verb::starttls) {
     if (tls_ == TlsOffer::active) return {replies::kTlsActive};
     return greeting_ == Greeting::ehlo ? Decision{} : Decision{replies::kNeedEhlo};
   }
+  if (verb == Verb::auth) {
+    if (greeting_ != Greeting::ehlo) return {replies::kNeedEhlo};
+    if (tls_ != TlsOffer::active) return {replies::kAuthNeedsTls};
+    if (authenticated_) return {replies::kAuthDone};
+    return stage_ == Stage::idle ? Decision{} : Decision{replies::kAuthInTransaction};
+  }
   if (verb == Verb::mail) {
     if (greeting_ == Greeting::none) return {replies::kNeedGreeting};
+    if (auth_ == AuthOffer::required && !authenticated_) return {replies::kAuthRequired};
     return stage_ == Stage::idle ? Decision{} : Decision{replies::kNestedMail};
   }
   if (!row.needs_transaction) return {};
@@ -74,11 +82,17 @@ void TransactionState::reset() {
   recipients_ = false;
 }
 
+void TransactionState::authenticated() {
+  RP_ASSERT(decide(Verb::auth).allowed());
+  authenticated_ = true;
+}
+
 void TransactionState::forget_all() {
   RP_ASSERT(offers_tls());
   reset();
   greeting_ = Greeting::none;
   tls_ = TlsOffer::active;
+  authenticated_ = false;
 }
 
 }  // namespace ringpost::smtp

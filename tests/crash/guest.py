@@ -14,8 +14,8 @@ import subprocess
 from server import Broken, configuration, wait_until
 
 TOOLS = pathlib.Path(__file__).resolve().parents[2] / "tools"
-PROGRAMS = ("ringpostd", "ringpost-keyd", "ringpost-auditd")
-USERS = ("ringpost", "ringpost-key", "ringpost-audit")
+PROGRAMS = ("ringpostd", "ringpost-keyd", "ringpost-auditd", "ringpost-helperd")
+USERS = ("ringpost", "ringpost-key", "ringpost-audit", "ringpost-helper")
 MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "crc32c_generic", "ext4")
 # Some hosts' /dev/kvm takes only kernels made for it. QEMU's own emulation boots anything, and is fast enough for this.
 ACCELERATORS = {"kvm": ("-accel", "kvm", "-cpu", "host,-arch-capabilities"), "tcg": ("-accel", "tcg,thread=multi", "-cpu", "max")}

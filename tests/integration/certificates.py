@@ -1,6 +1,7 @@
 """Certificates for one test, by python3-cryptography: with any dates and names, and none that is checked in."""
 import datetime
 import ipaddress
+import ssl
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -30,6 +31,13 @@ class Authority:
                             .add_extension(x509.BasicConstraints(True, None), True).sign(self.key, hashes.SHA256()))
         self.trust = folder / "authority.pem"
         self.trust.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
+
+    def context(self, version=None):
+        """Of a client that trusts it."""
+        context = ssl.create_default_context(cafile=self.trust)
+        if version:
+            context.minimum_version = context.maximum_version = version
+        return context
 
     def issue(self, *hosts, kind="ecdsa", begins=-1, ends=30):
         """(chain, key) in PEM. `begins` and `ends`: days from now."""

@@ -130,7 +130,7 @@ class Server:
         folder = self.home / "programs"
         if not folder.exists():
             folder.mkdir(mode=0o755)
-            for program in ("ringpostd", "ringpost-keyd", "ringpost-auditd", "ringpost-spool", "ringpostctl"):
+            for program in ("ringpostd", "ringpost-keyd", "ringpost-auditd", "ringpost-helperd", "ringpost-spool", "ringpostctl"):
                 shutil.copy(BUILD / program, folder)
         return folder / self.program.name
 

@@ -385,7 +385,7 @@ def test_a_next_hop_that_dns_does_not_know_keeps_its_mail_waiting(server):
 def test_stop(server):
     server.start()
     family = server.family()
-    assert sorted(set(family.values())) == ["ringpost-auditd", "ringpost-keyd", "ringpost-nanny"]
+    assert sorted(set(family.values())) == ["ringpost-auditd", "ringpost-helper", "ringpost-keyd", "ringpost-nanny"]
     server.ctl("stop")
     assert server.process.wait(10) == 0
     run = server.run_ctl("status")

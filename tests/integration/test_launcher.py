@@ -14,7 +14,7 @@ import pytest
 from server import BUILD, Server, is_running, parents, wait_until
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become several users")
-HELPERS = {"ringpost-keyd": "ringpost-key", "ringpost-auditd": "ringpost-audit"}
+HELPERS = {"ringpost-keyd": "ringpost-key", "ringpost-auditd": "ringpost-audit", "ringpost-helper": "ringpost-helper"}
 USERS = ["ringpost", *HELPERS.values()]
 
 

@@ -67,7 +67,7 @@ def test_a_stop_takes_at_most_5_seconds_whatever_is_open(home, how):
 
 def test_helpers_end_when_ringpostd_is_killed(home):
     with Server(home) as server:
-        for name in ("ringpost-keyd", "ringpost-auditd"):
+        for name in ("ringpost-keyd", "ringpost-auditd", "ringpost-helper"):
             server.helper(name)
         family = server.family()
         assert len(family) == 4
@@ -93,7 +93,7 @@ def test_a_start_is_not_hindered_by_what_sigkill_left(home):
 
 # ---- helpers
 
-@pytest.mark.parametrize("name", ["ringpost-keyd", "ringpost-auditd", "ringpost-nanny"])
+@pytest.mark.parametrize("name", ["ringpost-keyd", "ringpost-auditd", "ringpost-helper", "ringpost-nanny"])
 def test_a_killed_helper_costs_no_mail(home, name):
     with BenchSink() as sink, Server(home, sink.route) as server:
         send(server, range(5))
@@ -508,7 +508,8 @@ def test_the_spool_of_four_shards_is_delivered_by_any_number(home, shards, stops
 @as_root
 def test_root_is_given_up_by_all(home):
     with Server(home) as server:
-        users = {"ringpostd": "ringpost", "ringpost-keyd": "ringpost-key", "ringpost-auditd": "ringpost-audit"}
+        users = {"ringpostd": "ringpost", "ringpost-keyd": "ringpost-key", "ringpost-auditd": "ringpost-audit",
+                 "ringpost-helper": "ringpost-helper"}
         processes = {server.process.pid: "ringpostd", **{pid: name for pid, name in server.family().items() if name in users}}
         assert len(processes) == 3
         for pid, name in processes.items():

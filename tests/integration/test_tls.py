@@ -38,10 +38,7 @@ class TlsServer(Server):
             **(certificates or authority.files("main", HOST)), **settings})
 
     def context(self, version=None):
-        context = ssl.create_default_context(cafile=self.authority.trust)
-        if version:
-            context.minimum_version = context.maximum_version = version
-        return context
+        return self.authority.context(version)
 
     def subject_of(self, port, name=HOST, context=None):
         """Serial number of the certificate that an implicit listener shows."""

@@ -19,8 +19,10 @@ class TrustStore;
 
 namespace ringpost::config {
 
-/// What a listener is for: mail from our own hosts to anywhere, or mail from anywhere to our own domains. Submission will join.
-enum class ListenerRole : std::uint8_t { relay, mx };
+/// What a listener is for: mail from our own hosts to anywhere, mail from anywhere to our own domains, or mail of users who say who
+/// they are (RFC 6409), after STARTTLS or under TLS from the first byte (RFC 8314).
+enum class ListenerRole : std::uint8_t { relay, mx, submission, submissions };
+constexpr bool is_submission(ListenerRole role) { return role == ListenerRole::submission || role == ListenerRole::submissions; }
 /// What happens to mail whose lines end in a bare LF or CR.
 enum class BareNewline : std::uint8_t { refuse, repair };
 /// TLS on a listener: never, for who asks for it (STARTTLS), for everybody who has mail, or before the first word.
@@ -164,6 +166,22 @@ struct Settings {
     /// What stood in it when these settings were made. The program reads it; null where it cannot be had: then nobody is verified.
     std::shared_ptr<const tls::TrustStore> trust;
   } tls;
+
+  struct Auth {
+    std::string password_file;
+    bool scram = false;
+    std::uint64_t failures_max = 0;  ///< within failures_window, of one prefix or for one login
+    Duration failures_window{};
+    Duration failure_delay{};        ///< before the first refusal is said; twice as long each time, up to 16 times
+    Duration ban{};
+    std::vector<Network> never_ban;
+  } auth;
+
+  struct Submission {
+    std::uint64_t recipients_per_hour = 0;  ///< of one login; 0: no limit
+    std::uint64_t recipients_per_day = 0;
+    bool hide_client = false;
+  } submission;
 
   struct Retry {
     Duration first{};

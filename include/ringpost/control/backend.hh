@@ -34,6 +34,8 @@ class Daemon {
   virtual Answer set(std::string_view assignment, std::uint32_t user) = 0;
   /// Reads the files again; all of it counts, or nothing.
   virtual Answer reload(std::uint32_t user) = 0;
+  /// Who may not try to log in for now: one JSON object a line.
+  virtual std::string bans() = 0;
   /// Begins an orderly stop.
   virtual void stop() = 0;
 };

@@ -40,8 +40,10 @@ enum class Kind : std::uint8_t {
   message_bounced = 20,      ///< an operator gave up recipients of it; senders are told
   message_deleted = 21,      ///< an operator gave up recipients of it; nobody is told
   message_redirected = 22,   ///< an operator had it go to another address, as a message of its own
+  message_over_budget = 23,  ///< its login has sent to more recipients than it may: kept, and held for an operator: an alarm
+  login_refused = 24,        ///< somebody could not prove to be who they said
 };
-inline constexpr std::size_t kKindCount = 22;
+inline constexpr std::size_t kKindCount = 24;
 
 /// Mandatory events may defer mail when they cannot be recorded; observational ones may be sampled.
 enum class Class : std::uint8_t { mandatory, observational };
@@ -162,6 +164,7 @@ struct Event {
   std::optional<SettingText> instance;   ///< of a setting that belongs to a family: what stands for NAME or DOMAIN
   std::optional<SettingText> before;     ///< its value so far; absent: it was not set
   std::optional<SettingText> after;      ///< its value from now on; absent: it is not set any more
+  std::optional<AddressHash> login;      ///< who has authenticated, or was said to
   friend bool operator==(const Event&, const Event&) = default;
 };
 

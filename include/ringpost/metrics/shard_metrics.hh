@@ -18,6 +18,9 @@
   COUNTER(tls_handshakes, "TLS handshakes of clients that succeeded.")                                                    \
   COUNTER(tls_handshakes_resumed, "Those that went on with an earlier session.")                                          \
   COUNTER(tls_handshakes_failed, "TLS handshakes of clients that failed or took too long.")                               \
+  COUNTER(logins_accepted, "Clients that have authenticated.")                                                            \
+  COUNTER(logins_refused, "Attempts to authenticate that were refused (535).")                                            \
+  COUNTER(messages_over_budget, "Messages held because their login has sent to more recipients than it may.")             \
   COUNTER(commands_refused, "SMTP commands answered with 4xx or 5xx.")                                                    \
   COUNTER(messages_accepted, "Messages answered with 250 after they were durable.")                                       \
   COUNTER(messages_refused, "Messages answered with 5xx after their content began.")                                      \

@@ -16,13 +16,20 @@ struct RecipientAnswer {
   bool ask_next_hop = false;  ///< its next hop is to say first whether it exists (recipients.DOMAIN = callout)
 };
 
-/// What to answer to a RCPT for `recipient` from `client` on a listener of `role`.
+/// Who gives it.
+struct Submitter {
+  config::ListenerRole role = config::ListenerRole::relay;  ///< of the listener
+  IpAddress client;
+  bool authenticated = false;
+};
+
+/// What to answer to a RCPT for `recipient` from `from`.
 ///
-/// Mail for our own domains (relay.domains) is taken from everybody on role mx, mail for anywhere from relay.clients on every role.
+/// Mail for our own domains (relay.domains) is taken from everybody on role mx, mail for anywhere from relay.clients on the roles mx
+/// and relay, and on all roles from who has authenticated.
 /// Whoever is welcome may still name a recipient that does not exist, or a domain whose route refuses it.
 /// Lifetime: the reply's text is of `settings` or a literal.
-RecipientAnswer answer_recipient(const config::Settings& settings, config::ListenerRole role, const IpAddress& client,
-                                 const smtp::Path& recipient);
+RecipientAnswer answer_recipient(const config::Settings& settings, const Submitter& from, const smtp::Path& recipient);
 
 /// Where mail for an address goes: the longest match of route.DOMAIN, else route.default. `address` is what Path::address() gave:
 /// "postmaster" without a domain is the postmaster of own_domain().

@@ -38,6 +38,8 @@ class Envelope {
   bool smtputf8 = false;        ///< MAIL had SMTPUTF8: the next hop needs it too
   bool eight_bit_body = false;  ///< MAIL had BODY=8BITMIME
   IpAddress client;
+  std::string login;  ///< who has authenticated; empty: nobody
+  bool held = false;  ///< it is kept for an operator to look at: its login has sent too much
 
  private:
   std::string reverse_path_;
@@ -79,6 +81,8 @@ class Intake {
   virtual Result<> admit(std::uint64_t size) = 0;
   /// Starts a message. May wait for a staging buffer, until `deadline`. Errors: as write().
   virtual runtime::Task<Result<std::unique_ptr<Incoming>>> begin(Instant deadline) = 0;
+  /// Tells the audit log that somebody could not prove to be `login` (an observational event).
+  virtual void login_refused(const IpAddress& client, std::string_view login) = 0;
   /// Tells the audit log about a message that was refused (an observational event).
   virtual void refused(const Envelope& envelope, std::uint64_t size, const Refusal& refusal) = 0;
 };

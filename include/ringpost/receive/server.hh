@@ -7,8 +7,11 @@
 
 #include "ringpost/base/log.hh"
 #include "ringpost/config/settings.hh"
+#include "ringpost/helper/authenticator.hh"
 #include "ringpost/metrics/shard_metrics.hh"
+#include "ringpost/policy/budgets.hh"
 #include "ringpost/policy/connections.hh"
+#include "ringpost/policy/logins.hh"
 #include "ringpost/receive/intake.hh"
 #include "ringpost/receive/verifier.hh"
 #include "ringpost/runtime/receiver.hh"
@@ -33,6 +36,9 @@ struct Surroundings {
   RecipientVerifier* verifier = nullptr;  ///< null: of recipients that are to be verified nobody knows anything
   tls::Engine* tls = nullptr;    ///< null: no listener may want TLS
   tls::TicketRoot tickets = {};  ///< the view is needed for as long as the server lives
+  helper::Authenticator* authenticator = nullptr;  ///< null: nobody can authenticate for now
+  policy::LoginGuard* logins = nullptr;            ///< beside an authenticator never null
+  policy::RecipientBudgets* budgets = nullptr;     ///< likewise
 };
 
 /// A listening socket, made (as root if need be) before the shard starts.

@@ -14,7 +14,9 @@
 #include "ringpost/event/event.hh"
 #include "ringpost/index/store.hh"
 #include "ringpost/metrics/shard_metrics.hh"
+#include "ringpost/policy/budgets.hh"
 #include "ringpost/policy/connections.hh"
+#include "ringpost/policy/logins.hh"
 #include "ringpost/receive/server.hh"
 #include "ringpost/runtime/ring.hh"
 #include "ringpost/runtime/task.hh"
@@ -39,7 +41,7 @@ struct ShardOptions {
   std::size_t index = 0;
   std::size_t count = 1;
   SpoolPlan spool;
-  SocketAddress keyd, auditd;
+  SocketAddress keyd, auditd, helperd;
   bool separated = true;         ///< false: all processes run as one user, which the audit log is told
   std::uint32_t user = 0;
   MutableBytes group_buffers[2]; ///< of Ring::make_io_buffer, for the partition that takes new mail
@@ -51,6 +53,8 @@ struct ShardOptions {
 /// What shards share.
 struct Shared {
   policy::ConnectionBook& connections;
+  policy::LoginGuard& logins;
+  policy::RecipientBudgets& budgets;
   control::Daemon& daemon;
   Log& log;
   Mesh* mesh;  ///< never null

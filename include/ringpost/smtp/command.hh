@@ -49,6 +49,7 @@ struct MailParameters {
   std::optional<BodyType> body;       ///< RFC 6152
   bool smtputf8 = false;              ///< RFC 6531
   MailNotification notification;      ///< RFC 3461
+  bool auth = false;                  ///< RFC 4954 section 5: AUTH= was given; whoever it names is not passed on
 };
 
 /// The parameters of RCPT that are offered.
@@ -61,12 +62,19 @@ struct ChunkArgument {
   std::uint64_t size = 0;
   bool last = false;
 };
+/// AUTH mechanism [initial-response] (RFC 4954 section 4).
+struct AuthArgument {
+  std::string_view mechanism;
+  std::optional<std::string_view> initial_response;  ///< in base64; "=" is an empty one
+};
+
 inline constexpr std::uint64_t kChunkBytesMax = std::numeric_limits<std::int64_t>::max();
 
 /// What the session knows that decides how a line is read.
 struct CommandRules {
   bool extended = true;   ///< EHLO was used; after HELO no parameters are known
   bool smtputf8 = false;  ///< the open transaction has SMTPUTF8: non-ASCII recipients are allowed
+  bool auth = false;      ///< AUTH is offered, and so is that parameter of MAIL
   std::uint64_t message_bytes_max = std::numeric_limits<std::uint64_t>::max();  ///< SIZE above it is refused
 };
 
@@ -80,6 +88,7 @@ struct Command {
   MailParameters mail;        ///< MAIL
   RecipientParameters rcpt;   ///< RCPT
   ChunkArgument chunk;        ///< BDAT
+  AuthArgument auth;          ///< AUTH
 
   bool ok() const { return !refusal; }
 };

@@ -1,9 +1,9 @@
 // Cuts the bytes a client sends into command lines, in constant memory.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include "ringpost/base/bytes.hh"
 #include "ringpost/smtp/reply.hh"
@@ -12,8 +12,10 @@ namespace ringpost::smtp {
 
 /// RFC 5321 section 4.5.3.1.4, CRLF included.
 inline constexpr std::size_t kCommandLineBytesMax = 512;
-/// What a listener may raise that to, for long parameters.
-inline constexpr std::size_t kExtendedLineBytesMax = 2048;
+/// Where there is AUTH: its initial responses and answers (RFC 4954 section 4), without CRLF.
+inline constexpr std::size_t kAuthLineBytesMax = 12288;
+/// What a listener may raise the limit to.
+inline constexpr std::size_t kExtendedLineBytesMax = kAuthLineBytesMax + 2;
 /// A line that was refused is skipped for so long; then the session should end.
 inline constexpr std::size_t kSkippedBytesMax = 64 * 1024;
 
@@ -53,6 +55,8 @@ class LineReader {
   bool in_line() const { return carried_ != 0 || skipping_; }
   /// Forgets everything, as after a STARTTLS handshake.
   void reset();
+  /// From the next line on.
+  void set_line_bytes_max(std::size_t bytes);
 
  private:
   LineStep refuse(LineStatus status, Bytes consumed);
@@ -63,7 +67,7 @@ class LineReader {
   std::uint64_t skipped_ = 0;
   bool skipping_ = false;
   bool skipped_cr_ = false;  ///< the last byte skipped was a CR
-  std::array<std::byte, kExtendedLineBytesMax> carry_;
+  std::unique_ptr<std::byte[]> carry_;  ///< line_bytes_max_ bytes, made when the first line comes in pieces
 };
 
 }  // namespace ringpost::smtp

@@ -26,7 +26,7 @@ std::string_view with_keyword(const ReceivedWith& with);
 
 struct ReceivedTrace {
   std::string_view helo;    ///< as parse_helo_name accepted it
-  std::string_view client;  ///< the peer's address as text, without brackets: 192.0.2.1, 2001:db8::1
+  std::string_view client;  ///< the peer's address as text, without brackets: 192.0.2.1, 2001:db8::1; empty: nobody's business
   std::string_view by;      ///< our name
   ReceivedWith with;
   std::string_view tls_cipher;   ///< IANA's name, for the tls clause of RFC 8314 section 4.3; empty: none

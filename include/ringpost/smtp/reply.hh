@@ -58,10 +58,13 @@ inline constexpr Reply kHelp{214, {2, 0, 0}, "EHLO HELO MAIL RCPT DATA BDAT RSET
 /// 3xx replies carry no enhanced code (RFC 2034 section 4).
 inline constexpr Reply kStartData{354, {}, "End data with <CR><LF>.<CR><LF>"};
 
+inline constexpr Reply kAuthenticated{235, {2, 7, 0}, "Authentication successful"};
 inline constexpr Reply kStartTls{220, {2, 0, 0}, "Ready to start TLS"};
 
 // Try again later.
 inline constexpr Reply kTlsUnavailable{454, {4, 7, 0}, "TLS not available for now"};
+inline constexpr Reply kAuthUnavailable{454, {4, 7, 0}, "Authentication is not possible for now"};
+inline constexpr Reply kTooManyLogins{421, {4, 7, 0}, "Too many failed logins, try again later"};
 inline constexpr Reply kShuttingDown{421, {4, 3, 2}, "Server is shutting down"};
 inline constexpr Reply kTimedOut{421, {4, 4, 2}, "Timed out waiting for you"};
 inline constexpr Reply kTooSlow{421, {4, 4, 2}, "Data arrives too slowly"};
@@ -101,7 +104,19 @@ inline constexpr Reply kChunkNeedsEhlo{503, {5, 5, 1}, "BDAT needs EHLO"};
 inline constexpr Reply kNeedEhlo{503, {5, 5, 1}, "Send EHLO first"};
 inline constexpr Reply kTlsActive{503, {5, 5, 1}, "TLS is active already"};
 inline constexpr Reply kTlsRequired{530, {5, 7, 0}, "Must issue a STARTTLS command first"};
+inline constexpr Reply kAuthDone{503, {5, 5, 1}, "Already authenticated"};
+inline constexpr Reply kAuthInTransaction{503, {5, 5, 1}, "No authentication within a transaction"};
+inline constexpr Reply kAuthRequired{530, {5, 7, 0}, "Authentication required"};
+inline constexpr Reply kAuthNeedsTls{538, {5, 7, 11}, "Encryption required for authentication"};
 inline constexpr Reply kNoValidRecipients{554, {5, 5, 1}, "No valid recipients"};
+
+// The login is refused (RFC 4954 section 4 and 6).
+inline constexpr Reply kAuthCancelled{501, {5, 7, 0}, "Authentication cancelled"};
+inline constexpr Reply kAuthMalformed{501, {5, 5, 2}, "Cannot decode the response"};
+inline constexpr Reply kAuthLineTooLong{500, {5, 5, 6}, "Authentication exchange line is too long"};
+inline constexpr Reply kUnknownMechanism{504, {5, 5, 4}, "Unrecognized authentication mechanism"};
+inline constexpr Reply kAuthFailed{535, {5, 7, 8}, "Authentication credentials invalid"};
+inline constexpr Reply kNotYourAddress{553, {5, 7, 1}, "This sender address is not yours"};
 
 // The message is refused.
 inline constexpr Reply kRelayDenied{550, {5, 7, 1}, "Relaying denied"};
@@ -111,6 +126,9 @@ inline constexpr Reply kMessageTooLarge{552, {5, 3, 4}, "Message too large"};
 inline constexpr Reply kBadNewlineInMessage{554, {5, 6, 0}, "Message holds a bare CR or LF"};
 inline constexpr Reply kNulInMessage{554, {5, 6, 0}, "Message holds a NUL"};
 inline constexpr Reply kTextLineTooLong{554, {5, 6, 0}, "Message holds a line that is too long"};
+inline constexpr Reply kDuplicateField{554, {5, 6, 0}, "A header field stands twice that may stand once"};
+inline constexpr Reply kHeaderTooLarge{554, {5, 6, 0}, "The header is too large"};
+inline constexpr Reply kTooMuchForToday{452, {4, 7, 1}, "You have sent to too many recipients, try again later"};
 inline constexpr Reply kMailLoop{554, {5, 4, 6}, "Too many hops, mail loop"};
 inline constexpr Reply kUtf8NotAllowed{553, {5, 6, 7}, "Address needs SMTPUTF8"};
 

@@ -24,11 +24,18 @@ enum class TlsOffer : std::uint8_t {
   active,    ///< the session is under TLS
 };
 
+/// Whether a client can, or must, say who it is. Only under TLS: in clear its secrets would be anybody's.
+enum class AuthOffer : std::uint8_t {
+  none,      ///< AUTH is no command here
+  offered,
+  required,  ///< no mail without
+};
+
 /// The order of commands (RFC 5321 section 4.1.4, RFC 3030 section 2 and 4.2). It holds no addresses and no bytes: the session
 /// asks `decide`, does what it must (policy, storage), and reports what came of it with one of the events.
 class TransactionState {
  public:
-  explicit TransactionState(TlsOffer tls = TlsOffer::none) : tls_(tls) {}
+  explicit TransactionState(TlsOffer tls = TlsOffer::none, AuthOffer auth = AuthOffer::none) : tls_(tls), auth_(auth) {}
 
   /// May `verb` run now? Nothing changes.
   Decision decide(Verb verb) const;
@@ -52,12 +59,17 @@ class TransactionState {
   void message_ended();
   /// RSET got 250, or the session gave up on the transaction.
   void reset();
+  /// AUTH got 235: until the end of the session.
+  void authenticated();
   /// STARTTLS succeeded: nothing the client said before counts (RFC 3207 section 4.2). It is not offered again.
   void forget_all();
 
   TlsOffer tls() const { return tls_; }
   /// EHLO names STARTTLS.
   bool offers_tls() const { return tls_ == TlsOffer::offered || tls_ == TlsOffer::required; }
+  /// EHLO names AUTH.
+  bool offers_auth() const { return auth_ != AuthOffer::none && tls_ == TlsOffer::active && !authenticated_; }
+  bool is_authenticated() const { return authenticated_; }
   bool greeted() const { return greeting_ != Greeting::none; }
   bool extended() const { return greeting_ == Greeting::ehlo; }
   bool in_transaction() const { return stage_ != Stage::idle; }
@@ -77,6 +89,8 @@ class TransactionState {
   };
 
   TlsOffer tls_;
+  AuthOffer auth_;
+  bool authenticated_ = false;
   Greeting greeting_ = Greeting::none;
   Stage stage_ = Stage::idle;
   bool recipients_ = false;

@@ -92,6 +92,7 @@ class NoOperators final : public control::Daemon {
   std::size_t shards() const override { return kShards; }
   std::string status() override { return "{}"; }
   std::string metrics() override { return {}; }
+  std::string bans() override { return {}; }
   control::Answer get(std::string_view) override { return std::string{}; }
   control::Answer set(std::string_view, std::uint32_t) override { return std::unexpected(std::string{"not here"}); }
   control::Answer reload(std::uint32_t) override { return std::unexpected(std::string{"not here"}); }
@@ -144,6 +145,8 @@ class Ringpostd final : public Program {
   Places places_;
   std::shared_ptr<const config::Settings> settings_;
   policy::ConnectionBook connections_;
+  policy::LoginGuard logins_;
+  policy::RecipientBudgets budgets_;
   NoOperators operators_;
   shard::Mesh mesh_;
   shard::Shared shared_;

@@ -59,6 +59,7 @@ struct FakeDaemon final : Daemon {
   std::size_t shards() const override { return 3; }
   std::string status() override { return "{}"; }
   std::string metrics() override { return "m 1\n"; }
+  std::string bans() override { return {}; }
   Answer get(std::string_view key) override {
     if (key == "known") return "known = 1\n";
     return std::unexpected("no such key\nnearest: known");

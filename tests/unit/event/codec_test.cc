@@ -75,7 +75,7 @@ TEST(Codec, each_unknown_number_has_its_verdict) {
   EXPECT_EQ(with(2, 5), Malformed::value);
   EXPECT_EQ(with(3, 1), Malformed::value);
   EXPECT_EQ(with(37, 0x80), Malformed::value);   // a time before 1970
-  EXPECT_EQ(with(40, 0x40), Malformed::fields);  // bit 22 is no field
+  EXPECT_EQ(with(40, 0x80), Malformed::fields);  // bit 23 is no field
   EXPECT_EQ(with(100, kReasonCount), Malformed::value);  // no such reason
   EXPECT_EQ(with(100, 0), Malformed::value);     // "none" is no reason
 }
@@ -117,7 +117,7 @@ TEST(ReplyCode, a_hostile_next_hop_cannot_make_an_invalid_event) {
 
 TEST(Rules, only_refusals_may_be_sampled) {
   for (const Event& event : one_of_each())
-    EXPECT_EQ(class_of(event.kind), event.kind == Kind::message_refused ? Class::observational : Class::mandatory);
+    EXPECT_EQ(class_of(event.kind), event.kind == Kind::message_refused || event.kind == Kind::login_refused ? Class::observational : Class::mandatory);
 }
 
 TEST(Rules, rows_stand_at_the_numbers_of_their_kinds_and_names_are_unique) {

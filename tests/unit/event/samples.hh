@@ -129,6 +129,14 @@ inline std::vector<Event> one_of_each() {
        .recipient = recipient,
        .user = 0,
        .successor = counting_id<MessageId>(6)});
+  add({.kind = Kind::message_over_budget,
+       .partition = partition,
+       .message = message,
+       .recipients = 2,
+       .client = client,
+       .sender = sender,
+       .login = counting_id<AddressHash>(7)});
+  add({.kind = Kind::login_refused, .client = client, .login = counting_id<AddressHash>(8)});
   return all;
 }
 

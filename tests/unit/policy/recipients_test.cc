@@ -27,7 +27,7 @@ config::Settings settings(const std::string& more = {}) {
 std::string ask(const config::Settings& settings, ListenerRole role, const IpAddress& client, std::string_view path) {
   const smtp::Path parsed = smtp::parse_forward_path(path, smtp::Utf8::allowed);
   if (!parsed.ok() || parsed.size != path.size()) return "501";
-  const smtp::Reply reply = answer_recipient(settings, role, client, parsed).refusal;
+  const smtp::Reply reply = answer_recipient(settings, {role, client}, parsed).refusal;
   if (!reply) return "250";
   return std::to_string(reply.code) + " " + std::to_string(reply.enhanced.klass) + "." + std::to_string(reply.enhanced.subject) + "." +
          std::to_string(reply.enhanced.detail);
@@ -91,7 +91,7 @@ TEST(Recipients, A7_who_does_not_exist_is_refused_in_the_session_so_that_nothing
 TEST(Recipients, callout_is_for_those_who_would_be_welcome) {
   const config::Settings asked = settings("recipients.us.example = callout\nroute.old.us.example = reject gone\nrecipients.old.us.example = callout\n");
   auto asks = [&](const IpAddress& client, std::string_view path) {
-    const RecipientAnswer answer = answer_recipient(asked, ListenerRole::mx, client, smtp::parse_forward_path(path, smtp::Utf8::refused));
+    const RecipientAnswer answer = answer_recipient(asked, {ListenerRole::mx, client}, smtp::parse_forward_path(path, smtp::Utf8::refused));
     EXPECT_FALSE(answer.refusal && answer.ask_next_hop);
     return answer.ask_next_hop;
   };
@@ -112,7 +112,7 @@ TEST(Recipients, a_route_may_refuse) {
     EXPECT_EQ(ask(refused, ListenerRole::mx, client, "<u@us.example>"), "250");
   }
   const smtp::Path path = smtp::parse_forward_path("<u@old.us.example>", smtp::Utf8::refused);
-  EXPECT_EQ(answer_recipient(refused, ListenerRole::relay, kOwn, path).refusal.text, "moved to example.net");
+  EXPECT_EQ(answer_recipient(refused, {ListenerRole::relay, kOwn}, path).refusal.text, "moved to example.net");
   const config::Settings nothing = settings("route.default = reject no\nroute.us.example = hold\n");
   EXPECT_EQ(ask(nothing, ListenerRole::relay, kOwn, "<u@ext.example>"), "550 5.7.1");
   EXPECT_EQ(ask(nothing, ListenerRole::relay, kOwn, "<u@us.example>"), "250");

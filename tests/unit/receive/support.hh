@@ -12,6 +12,7 @@
 
 #include "ringpost/config/configuration.hh"
 #include "ringpost/receive/server.hh"
+#include "ringpost/sasl/scram.hh"
 #include "ringpost/runtime/signal.hh"
 #include "ringpost/sim/network.hh"
 #include "ringpost/sim/sim_ring.hh"
@@ -34,6 +35,8 @@ struct Stored {
   std::vector<std::string> recipients;
   bool smtputf8 = false, eight_bit = false;
   std::vector<std::string> parameters = {};  ///< of MAIL, then of each RCPT
+  std::string login = {};
+  bool held = false;
 };
 
 class MemoryIntake final : public Intake {
@@ -46,6 +49,7 @@ class MemoryIntake final : public Intake {
   }
   Task<Result<std::unique_ptr<Incoming>>> begin(Instant deadline) override;
   void refused(const Envelope& envelope, std::uint64_t size, const Refusal& refusal) override { refusals.push_back(refusal); }
+  void login_refused(const IpAddress& client, std::string_view login) override { logins_refused.emplace_back(login); }
 
   /// True when this call, counted over begin, write and commit, is the one that fails.
   bool fails() { return ++calls == fail_at; }
@@ -59,6 +63,7 @@ class MemoryIntake final : public Intake {
   std::uint64_t bytes_written = 0;
   std::vector<Stored> stored;
   std::vector<Refusal> refusals;
+  std::vector<std::string> logins_refused;
 };
 
 class MemoryIncoming final : public Incoming {
@@ -84,6 +89,8 @@ class MemoryIncoming final : public Incoming {
     for (std::size_t i = 0; i < envelope.recipients(); ++i) stored.recipients.emplace_back(envelope.recipient(i));
     stored.parameters.emplace_back(envelope.parameters());
     for (std::size_t i = 0; i < envelope.recipients(); ++i) stored.parameters.emplace_back(envelope.recipient_parameters(i));
+    stored.login = envelope.login;
+    stored.held = envelope.held;
     intake_.stored.push_back(std::move(stored));
     co_return Result<>{};
   }
@@ -116,6 +123,37 @@ class SlowVerifier final : public RecipientVerifier {
   runtime::Ring& ring_;
 };
 
+/// "Anna@our.test" with the password "correct horse", who may also send as anybody at example.org.
+class OneAccount final : public helper::Authenticator {
+ public:
+  explicit OneAccount(runtime::Ring& ring) : ring_(ring) {}
+
+  Task<Result<std::optional<helper::Login>>> check_password(helper::Visit visit, std::string_view login, std::string_view password) override {
+    ++asked;
+    co_await ring_.sleep_for(delay);
+    if (away) co_return std::unexpected(Error{Errc::unavailable});
+    if (!is_anna(login) || password != "correct horse") co_return std::nullopt;
+    co_return anna();
+  }
+  Task<Result<helper::ScramAnswer>> scram_keys(helper::Visit visit, std::string_view login) override {
+    ++asked;
+    co_await ring_.sleep_for(delay);
+    if (away) co_return std::unexpected(Error{Errc::unavailable});
+    const std::array<std::byte, 16> salt{};
+    auto keys = sasl::make_scram_keys(is_anna(login) ? "correct horse" : "nobody's", salt, sasl::kScramIterationsMin);
+    co_return helper::ScramAnswer{std::move(*keys), is_anna(login) ? anna() : helper::Login{std::string{login}, {}}};
+  }
+
+  Duration delay = milliseconds{20};
+  bool away = false;
+  std::size_t asked = 0;
+
+ private:
+  static bool is_anna(std::string_view login) { return login == "anna@our.test" || login == "Anna@our.test"; }
+  static helper::Login anna() { return {"Anna@our.test", {"Anna@our.test", "@example.org"}}; }
+  runtime::Ring& ring_;
+};
+
 /// Settings of a small server; tests change what they are about.
 inline config::Settings small_settings() {
   config::Settings settings = config::Configuration::defaults({.hostname = "mx.test"}).settings();
@@ -133,13 +171,14 @@ class Client;
 class Bench {
  public:
   explicit Bench(config::Settings settings = small_settings(), std::uint64_t seed = 1,
-                 config::BareNewline bare_newline = config::BareNewline::refuse, config::ListenerTls tls = config::ListenerTls::none)
-      : world(seed), ring(world.make_ring("server")), intake(ring), verifier(ring), connections(seed), log(LogLevel::error), engine(ring),
-        server({ring, intake, connections, metrics, log, &verifier, &engine, {kTicketSecret, ring.now()}},
+                 config::BareNewline bare_newline = config::BareNewline::refuse, config::ListenerTls tls = config::ListenerTls::none,
+                 config::ListenerRole role = config::ListenerRole::relay)
+      : world(seed), ring(world.make_ring("server")), intake(ring), verifier(ring), connections(seed), log(LogLevel::error), engine(ring), accounts(ring),
+        server({ring, intake, connections, metrics, log, &verifier, &engine, {kTicketSecret, ring.now()}, &accounts, &logins, &budgets},
                std::make_shared<const config::Settings>(std::move(settings))),
         scope_(ring) {
     auto fd = ring.listen(kServer, runtime::SocketKind::stream, {});
-    server.listen({*fd, {.name = "test", .address = kServer, .bare_newline = bare_newline, .tls = tls}});
+    server.listen({*fd, {.name = "test", .address = kServer, .role = role, .bare_newline = bare_newline, .tls = tls}});
   }
   /// Every test ends like this: nothing may be left of any session.
   ~Bench() {
@@ -173,6 +212,9 @@ class Bench {
   metrics::ShardMetrics metrics;
   Log log;
   tls::Engine engine;
+  policy::LoginGuard logins;
+  policy::RecipientBudgets budgets;
+  OneAccount accounts;
   Server server;
 
  private:

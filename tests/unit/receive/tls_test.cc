@@ -1,6 +1,5 @@
 // Sessions under TLS, and on their way there.
-#include "../tls/certificates.hh"
-#include "support.hh"
+#include "certified.hh"
 
 namespace ringpost::receive {
 namespace {
@@ -8,13 +7,6 @@ namespace {
 using namespace testing;
 using config::ListenerTls;
 using namespace std::string_view_literals;
-
-config::Settings with_certificate(config::Settings settings = small_settings()) {
-  static const auto certificate = std::make_shared<const tls::Certificate>(
-      tls::testing::made_of("mx", tls::testing::files().mx_chain, tls::testing::files().mx_key));
-  settings.tls.certificates = {{.name = "mx", .loaded = certificate}};
-  return settings;
-}
 
 struct TlsBench : Bench {
   explicit TlsBench(ListenerTls tls, config::Settings settings = with_certificate())

@@ -223,7 +223,7 @@ TEST(Attacks, C4_starttls_once_where_it_is_offered_and_after_ehlo) {
 }
 
 TEST(Transaction, where_tls_is_required_nothing_else_leads_on) {
-  TransactionState state{TlsOffer::required};
+  TransactionState state{TlsOffer::required, AuthOffer::offered};
   state.greeted(true);
   for (const CommandTraits& row : command_table()) {
     if (!row.offered) continue;
@@ -238,11 +238,42 @@ TEST(Transaction, where_tls_is_required_nothing_else_leads_on) {
   EXPECT_TRUE(state.decide(Verb::mail).allowed());
 }
 
+TEST(Transaction, authentication_comes_once_under_tls_and_between_transactions) {
+  const auto code = [](const TransactionState& state, Verb verb) { return state.decide(verb).refusal.code; };
+  TransactionState none{TlsOffer::active}, clear{TlsOffer::none, AuthOffer::required}, state{TlsOffer::offered, AuthOffer::required};
+  for (TransactionState* each : {&none, &clear, &state}) each->greeted(true);
+  EXPECT_EQ(code(none, Verb::auth), 502);
+  EXPECT_EQ(code(clear, Verb::auth), 538);
+  EXPECT_EQ(code(clear, Verb::mail), 530);
+  EXPECT_EQ(code(state, Verb::auth), 538);
+  EXPECT_FALSE(state.offers_auth());
+  state.forget_all();
+  EXPECT_EQ(code(state, Verb::auth), 503) << "EHLO first";
+  state.greeted(false);
+  EXPECT_EQ(code(state, Verb::auth), 503) << "HELO is no EHLO";
+  state.greeted(true);
+  EXPECT_TRUE(state.offers_auth());
+  EXPECT_EQ(code(state, Verb::mail), 530);
+  EXPECT_EQ(code(state, Verb::auth), 0);
+  state.authenticated();
+  EXPECT_FALSE(state.offers_auth());
+  EXPECT_EQ(code(state, Verb::auth), 503);
+  state.mail_accepted();
+  EXPECT_EQ(code(state, Verb::auth), 503);
+  state.greeted(true);
+  EXPECT_TRUE(state.is_authenticated()) << "EHLO forgets a transaction only";
+  TransactionState free{TlsOffer::active, AuthOffer::offered};
+  free.greeted(true);
+  EXPECT_EQ(code(free, Verb::mail), 0);
+  free.mail_accepted();
+  EXPECT_EQ(code(free, Verb::auth), 503);
+}
+
 TEST(Transaction, every_verb_has_a_decision) {
   TransactionState state;
   for (const CommandTraits& row : command_table()) {
     Decision decision = state.decide(row.verb);
-    const bool needs_more = row.verb == Verb::mail || row.verb == Verb::starttls || row.needs_transaction;
+    const bool needs_more = row.verb == Verb::mail || row.verb == Verb::starttls || row.verb == Verb::auth || row.needs_transaction;
     EXPECT_EQ(decision.allowed(), row.offered && !needs_more) << row.name;
   }
   EXPECT_EQ(state.decide(Verb::unknown).refusal.code, 500);

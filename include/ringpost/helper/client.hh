@@ -1,0 +1,53 @@
+// ringpostd's end of helperd's socket: one Client for each shard.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "ringpost/base/log.hh"
+#include "ringpost/base/socket_address.hh"
+#include "ringpost/helper/authenticator.hh"
+#include "ringpost/helper/protocol.hh"
+#include "ringpost/runtime/ring.hh"
+#include "ringpost/runtime/scope.hh"
+#include "ringpost/runtime/signal.hh"
+
+namespace ringpost::helper {
+
+/// Asks helperd; connects when there is something to ask, and again after the connection broke.
+///
+/// Lifetime: await stop() before it dies. Everything on the ring's own thread.
+/// Errors:   unavailable: helperd is away, busy, or did not answer in time.
+class Client final : public Authenticator {
+ public:
+  Client(runtime::Ring& ring, Log& log, const SocketAddress& helperd);
+  Client(const Client&) = delete;
+  ~Client() override;
+
+  runtime::Task<Result<std::optional<Login>>> check_password(Visit visit, std::string_view login, std::string_view password) override;
+  runtime::Task<Result<ScramAnswer>> scram_keys(Visit visit, std::string_view login) override;
+
+  /// Ends the connection; who waits gets `unavailable`.
+  runtime::Task<void> stop();
+
+ private:
+  struct Pending;
+  runtime::Task<Result<SecretBytes>> ask(protocol::Kind kind, protocol::LoginRequest request);
+  runtime::Task<Result<>> connect();
+  runtime::Task<void> read_answers();
+  void give_up(Error why);
+
+  runtime::Ring& ring_;
+  Log& log_;
+  SocketAddress helperd_;
+  runtime::Scope scope_;
+  runtime::Signal changed_;  // the socket is free, connected or gone
+  Fd socket_;
+  bool connecting_ = false, connected_ = false, sending_ = false, stopping_ = false;
+  std::uint32_t next_id_ = 1;
+  std::vector<Pending*> pending_;
+  std::vector<std::byte> buffer_;  // of the reader; holds keys
+  LogLimit trouble_lines_{3, std::chrono::minutes{1}};
+};
+
+}  // namespace ringpost::helper

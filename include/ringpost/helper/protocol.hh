@@ -1,0 +1,78 @@
+// Packets between ringpostd and ringpost-helperd, one SOCK_SEQPACKET packet each: docs/formats/helperd-protocol.md. What a sibling
+// sends is as hostile as what the Internet sends: every byte string has a verdict.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ringpost/base/bytes.hh"
+#include "ringpost/base/secret.hh"
+#include "ringpost/base/socket_address.hh"
+#include "ringpost/sasl/scram.hh"
+
+namespace ringpost::helper::protocol {
+
+inline constexpr std::uint8_t kVersion = 1;
+inline constexpr std::size_t kHeaderBytes = 8;
+/// A token of 12 KiB and what goes with it; 256 senders of an account.
+inline constexpr std::size_t kRequestBytesMax = 16 * 1024, kReplyBytesMax = 96 * 1024;
+inline constexpr std::size_t kSendersMax = 256;
+
+enum class Kind : std::uint8_t {
+  check_password = 1,
+  scram_keys = 2,
+};
+
+enum class Status : std::uint16_t {
+  ok = 0,
+  malformed = 1,    ///< the request cannot be read
+  busy = 2,         ///< too many are being worked on
+  unavailable = 3,  ///< the file of accounts cannot be read
+};
+
+struct Header {
+  Kind kind;
+  bool is_reply = false;
+  Status status = Status::ok;
+  std::uint32_t id = 0;  ///< a reply has its request's
+};
+
+/// check_password and scram_keys (then without a password).
+struct LoginRequest {
+  std::string_view scope;
+  IpAddress client;
+  std::string_view login;
+  std::string_view password;
+};
+/// Whose login it was, or would be.
+struct Account {
+  std::string login;
+  std::vector<std::string> senders;
+};
+struct PasswordReply {
+  bool right = false;
+  Account account;  ///< empty unless right
+};
+struct KeysReply {
+  sasl::ScramKeys keys;
+  Account account;
+};
+
+std::optional<Header> decode_header(Bytes frame);
+/// A reply that says nothing but its status.
+SecretBytes encode_status(std::uint32_t id, Kind kind, Status status);
+
+SecretBytes encode(std::uint32_t id, Kind kind, const LoginRequest& request);
+SecretBytes encode(std::uint32_t id, const PasswordReply& reply);
+SecretBytes encode(std::uint32_t id, const KeysReply& reply);
+
+/// Nothing: malformed. Lifetime of views: of `frame`.
+std::optional<LoginRequest> decode_request(Bytes frame);
+std::optional<PasswordReply> decode_password_reply(Bytes frame);
+std::optional<KeysReply> decode_keys_reply(Bytes frame);
+
+}  // namespace ringpost::helper::protocol

@@ -1,0 +1,49 @@
+// helperd's socket: answers ringpostd's questions about logins.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "ringpost/base/log.hh"
+#include "ringpost/base/secret.hh"
+#include "ringpost/helper/protocol.hh"
+#include "ringpost/helperd/accounts_file.hh"
+#include "ringpost/helperd/workers.hh"
+#include "ringpost/runtime/receiver.hh"
+#include "ringpost/runtime/ring.hh"
+#include "ringpost/runtime/scope.hh"
+#include "ringpost/runtime/task.hh"
+
+namespace ringpost::helperd {
+
+/// Lifetime: start() once; await stop() before it dies. `workers` and `accounts` outlive it.
+class Server {
+ public:
+  /// `is_client`: whether the process at the other end may ask.
+  Server(runtime::Ring& ring, Log& log, Workers& workers, AccountsFile& accounts, Fd listener, std::function<bool(Fd)> is_client);
+  Server(const Server&) = delete;
+
+  void start();
+  runtime::Task<void> stop();
+
+ private:
+  struct Connection;
+  runtime::Task<void> accept_loop();
+  runtime::Task<void> serve(Fd socket);
+  runtime::Task<void> answer(Connection& connection, SecretBytes frame);
+  runtime::Task<SecretBytes> reply_to(helper::protocol::Header header, Bytes frame);
+
+  runtime::Ring& ring_;
+  Log& log_;
+  Workers& workers_;
+  AccountsFile& accounts_;
+  std::function<bool(Fd)> is_client_;
+  runtime::Acceptor acceptor_;
+  runtime::Scope scope_;
+  std::vector<Fd> connections_;
+  Key256 decoy_key_;  // see accounts::verify
+  bool stopping_ = false;
+};
+
+}  // namespace ringpost::helperd

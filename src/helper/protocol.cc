@@ -1,0 +1,192 @@
+#include "ringpost/helper/protocol.hh"
+
+namespace ringpost::helper::protocol {
+
+namespace {
+
+constexpr std::uint8_t kReplyBit = 0x80;
+constexpr std::size_t kTextBytesMax = 12 * 1024;
+
+class Writer {
+ public:
+  Writer(std::uint32_t id, Kind kind, bool is_reply, Status status = Status::ok) {
+    bytes_.reserve(512);  // a packet that outgrows it leaves a copy behind: those with secrets are reserved by text()
+    number(kVersion);
+    number(static_cast<std::uint8_t>(static_cast<std::uint8_t>(kind) | (is_reply ? kReplyBit : 0)));
+    number(static_cast<std::uint16_t>(status));
+    number(id);
+  }
+  template <typename Integer>
+  void number(Integer value) {
+    std::byte encoded[sizeof value];
+    store_le(encoded, value);
+    add(encoded);
+  }
+  void text(std::string_view value) {
+    number(static_cast<std::uint16_t>(value.size()));
+    add(as_bytes(value));
+  }
+  void raw(Bytes value) { add(value); }
+  void address(const IpAddress& address) {
+    std::array<char, IpAddress::kTextMax> buffer;
+    text(address.text(buffer));
+  }
+  void account(const Account& account) {
+    text(account.login);
+    number(static_cast<std::uint16_t>(account.senders.size()));
+    for (const std::string& sender : account.senders) text(sender);
+  }
+  SecretBytes finish() { return SecretBytes{std::move(bytes_)}; }
+
+ private:
+  void add(Bytes more) {
+    if (bytes_.size() + more.size() > bytes_.capacity()) grow(bytes_.size() + more.size());
+    bytes_.insert(bytes_.end(), more.begin(), more.end());
+  }
+  // By hand, so that what is left behind is wiped.
+  void grow(std::size_t needed) {
+    std::vector<std::byte> larger;
+    larger.reserve(std::max(needed, 2 * bytes_.capacity()));
+    larger.assign(bytes_.begin(), bytes_.end());
+    wipe(bytes_);
+    bytes_.swap(larger);
+  }
+  std::vector<std::byte> bytes_;
+};
+
+/// Takes fields from a frame. Reading past the end makes done() false.
+class Reader {
+ public:
+  explicit Reader(Bytes frame) : rest_(frame) {}
+  template <typename Integer>
+  Integer number() {
+    Integer value{};
+    if (rest_.size() < sizeof value) return fail(), value;
+    value = load_le<Integer>(rest_.data());
+    rest_ = rest_.subspan(sizeof value);
+    return value;
+  }
+  std::string_view text(std::size_t bytes_max = kTextBytesMax) {
+    const std::size_t size = number<std::uint16_t>();
+    if (size > bytes_max || rest_.size() < size) return fail(), std::string_view{};
+    const std::string_view value = as_text(rest_.first(size));
+    rest_ = rest_.subspan(size);
+    return value;
+  }
+  void raw(MutableBytes out) {
+    if (rest_.size() < out.size()) return fail();
+    copy_bytes(out, rest_.first(out.size()));
+    rest_ = rest_.subspan(out.size());
+  }
+  IpAddress address() {
+    const auto parsed = IpAddress::parse(text(IpAddress::kTextMax));
+    if (!parsed) fail();
+    return parsed.value_or(IpAddress{});
+  }
+  Account account() {
+    Account account{std::string{text(255)}, {}};
+    const std::size_t senders = number<std::uint16_t>();
+    if (senders > kSendersMax) fail();
+    for (std::size_t i = 0; i < senders && !failed_; ++i) account.senders.emplace_back(text(512));
+    return account;
+  }
+  void fail() {
+    failed_ = true;
+    rest_ = {};
+  }
+  bool done() const { return !failed_ && rest_.empty(); }
+
+ private:
+  Bytes rest_;
+  bool failed_ = false;
+};
+
+/// The frame behind its header, when that is a request (or a successful reply) of this kind.
+std::optional<Reader> body(Bytes frame, std::optional<Kind> kind, bool is_reply) {
+  const std::optional<Header> header = decode_header(frame);
+  if (!header || (kind && header->kind != *kind) || header->is_reply != is_reply || header->status != Status::ok) return std::nullopt;
+  return Reader{frame.subspan(kHeaderBytes)};
+}
+
+}  // namespace
+
+std::optional<Header> decode_header(Bytes frame) {
+  if (frame.size() < kHeaderBytes) return std::nullopt;
+  Reader in{frame.first(kHeaderBytes)};
+  const auto version = in.number<std::uint8_t>(), kind = in.number<std::uint8_t>();
+  const auto status = in.number<std::uint16_t>();
+  const auto id = in.number<std::uint32_t>();
+  const auto plain = static_cast<std::uint8_t>(kind & ~kReplyBit);
+  if (version != kVersion || plain < 1 || plain > static_cast<std::uint8_t>(Kind::scram_keys)) return std::nullopt;
+  if (status > static_cast<std::uint16_t>(Status::unavailable)) return std::nullopt;
+  return Header{static_cast<Kind>(plain), (kind & kReplyBit) != 0, static_cast<Status>(status), id};
+}
+
+SecretBytes encode_status(std::uint32_t id, Kind kind, Status status) { return Writer{id, kind, true, status}.finish(); }
+
+SecretBytes encode(std::uint32_t id, Kind kind, const LoginRequest& request) {
+  Writer out{id, kind, false};
+  out.text(request.scope);
+  out.address(request.client);
+  out.text(request.login);
+  out.text(request.password);
+  return out.finish();
+}
+
+SecretBytes encode(std::uint32_t id, const PasswordReply& reply) {
+  Writer out{id, Kind::check_password, true};
+  out.number(static_cast<std::uint8_t>(reply.right));
+  out.account(reply.account);
+  return out.finish();
+}
+
+SecretBytes encode(std::uint32_t id, const KeysReply& reply) {
+  Writer out{id, Kind::scram_keys, true};
+  out.number(reply.keys.iterations);
+  out.text(as_text(reply.keys.salt));
+  out.raw(reply.keys.stored_key.view());
+  out.raw(reply.keys.server_key.view());
+  out.account(reply.account);
+  return out.finish();
+}
+
+std::optional<LoginRequest> decode_request(Bytes frame) {
+  auto in = body(frame, std::nullopt, false);
+  if (!in) return std::nullopt;
+  LoginRequest request;
+  request.scope = in->text(32);
+  request.client = in->address();
+  request.login = in->text();
+  request.password = in->text();
+  if (!in->done() || request.login.empty()) return std::nullopt;
+  return request;
+}
+
+std::optional<PasswordReply> decode_password_reply(Bytes frame) {
+  auto in = body(frame, Kind::check_password, true);
+  if (!in) return std::nullopt;
+  PasswordReply reply;
+  const auto right = in->number<std::uint8_t>();
+  reply.right = right == 1;
+  reply.account = in->account();
+  if (!in->done() || right > 1 || reply.right == reply.account.login.empty()) return std::nullopt;
+  return reply;
+}
+
+std::optional<KeysReply> decode_keys_reply(Bytes frame) {
+  auto in = body(frame, Kind::scram_keys, true);
+  if (!in) return std::nullopt;
+  KeysReply reply;
+  reply.keys.iterations = in->number<std::uint32_t>();
+  const Bytes salt = as_bytes(in->text(sasl::kScramSaltBytesMax));
+  reply.keys.salt.assign(salt.begin(), salt.end());
+  in->raw(reply.keys.stored_key.mutable_view());
+  in->raw(reply.keys.server_key.mutable_view());
+  reply.account = in->account();
+  const bool sound = reply.keys.iterations >= sasl::kScramIterationsMin && reply.keys.iterations <= sasl::kScramIterationsMax &&
+                     salt.size() >= sasl::kScramSaltBytesMin;
+  if (!in->done() || !sound) return std::nullopt;
+  return reply;
+}
+
+}  // namespace ringpost::helper::protocol

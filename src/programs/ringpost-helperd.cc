@@ -1,0 +1,47 @@
+// ringpost-helperd: what is slow or outward and is not mail. Now: passwords.
+#include <algorithm>
+#include <filesystem>
+#include <thread>
+
+#include "programs/helper_process.hh"
+#include "ringpost/helperd/accounts_file.hh"
+#include "ringpost/helperd/server.hh"
+#include "ringpost/helperd/workers.hh"
+
+namespace ringpost::programs {
+namespace {
+
+/// Half of the cores at most, and those only when nobody else wants them: whoever guesses passwords is not to slow down mail.
+constexpr int kNiceness = 10;
+constexpr std::size_t kThreadsMax = 8;
+/// 20 ms of work each: who comes later is told to try again, instead of waiting for longer than clients do.
+constexpr std::size_t kJobsMax = 256;
+
+std::vector<harden::PathRule> paths(const config::Settings& settings) {
+  return {{std::filesystem::path{settings.auth.password_file}.parent_path(), harden::Access::read}};
+}
+
+runtime::Task<int> live(HelperContext& context) {
+  const std::size_t cores = std::max(1u, std::thread::hardware_concurrency());
+  helperd::Workers workers{context.ring, std::clamp<std::size_t>(cores / 2, 1, kThreadsMax), kJobsMax};
+  if (!workers.start()) {
+    context.log.error("no threads can be had for what is slow");
+    co_return 1;
+  }
+  helperd::AccountsFile accounts{context.log, context.settings.auth.password_file};
+  helperd::Server server{context.ring, context.log, workers, accounts, context.listener, [&context](Fd peer) { return context.serves(peer); }};
+  server.start();
+  co_await context.wait_for_the_end();
+  co_await server.stop();
+  co_await workers.stop();
+  co_return 0;
+}
+
+}  // namespace
+}  // namespace ringpost::programs
+
+int main(int argc, char** argv) {
+  using namespace ringpost::programs;
+  return run_helper(argc, argv,
+                    {"ringpost-helperd", "Ringpost's errands. ringpostd or the service manager starts it.", kNiceness, &paths, &live});
+}

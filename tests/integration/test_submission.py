@@ -1,0 +1,324 @@
+#!/usr/bin/python3
+"""Users who say who they are, as other people's clients do it: smtplib, swaks, curl, msmtp, gsasl, nodemailer; and those who lie."""
+import base64
+import contextlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import smtplib
+import stat
+import statistics
+import subprocess
+import time
+
+import pytest
+from certificates import Authority
+from server import BUILD, PATIENCE_S, BenchSink, Server, free_port, wait_until
+
+HOST = "relay.example.com"
+ANNA, PASSWORD = "anna@example.com", "correct horse battery"
+
+
+class SubmissionServer(Server):
+    """`port` takes STARTTLS on role submission, `implicit` is role submissions."""
+
+    def __init__(self, home, route="hold", **settings):
+        self.implicit, self.authority = free_port(), Authority(home)
+        super().__init__(home, route=route, settings={
+            "listener.test.role": "submission", "listener.test.tls": "required",
+            "listener.smtps.address": f"127.0.0.1:{self.implicit}", "listener.smtps.role": "submissions", "listener.smtps.tls": "implicit",
+            "auth.password_file": home / "accounts", "auth.scram": "yes", "auth.failures_max": "1000",
+            **self.authority.files("main", HOST), **settings})
+        self.account("add", ANNA, password=PASSWORD)
+
+    def account(self, *words, password=None, code=0):
+        command = [BUILD / "ringpostctl", "-c", self.config, "user", *words, *(["--password-stdin"] if password is not None else [])]
+        run = subprocess.run(command, input=None if password is None else password + "\n", capture_output=True, text=True, timeout=PATIENCE_S)
+        assert run.returncode == code, (words, run.returncode, run.stdout, run.stderr)
+        return run.stdout if code == 0 else run.stderr
+
+    @contextlib.contextmanager
+    def smtp(self):
+        with smtplib.SMTP("127.0.0.1", self.port, "client.example", timeout=PATIENCE_S) as smtp:
+            smtp._host = HOST
+            assert smtp.starttls(context=self.authority.context())[0] == 220
+            smtp.ehlo()
+            yield smtp
+
+    def metric(self, name):
+        return sum(int(n) for n in re.findall(rf"^ringpost_{name}_total\{{.*\}} (\d+)", self.ctl("metrics"), re.M))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """One that many short tests talk to."""
+    import tempfile
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="ringpost-test.", dir="/var/tmp"))
+    os.chmod(folder, 0o711)
+    try:
+        with SubmissionServer(folder) as running:
+            yield running
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def needs(program):
+    return pytest.mark.skipif(not shutil.which(program), reason=f"{program} is not installed")
+
+
+MAIL = f"From: {ANNA}\r\nTo: b@next.example\r\nSubject: hello\r\n\r\nbody\r\n"
+
+
+def test_smtplib_with_every_mechanism_it_has(server):
+    before = server.status()["accepted"]
+    for mechanism in ("plain", "login"):
+        with server.smtp() as smtp:
+            assert smtp.esmtp_features["auth"].split() == ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN", "LOGIN"]
+            smtp.user, smtp.password = ANNA, PASSWORD
+            assert smtp.auth(mechanism, getattr(smtp, f"auth_{mechanism}"))[0] == 235
+            smtp.sendmail(ANNA, ["b@next.example"], MAIL)
+            assert smtp.docmd("AUTH", "PLAIN")[0] == 503
+    assert server.status()["accepted"] == before + 2
+
+
+@needs("swaks")
+def test_swaks(server):
+    for port, way in ((server.port, "--tls"), (server.implicit, "--tls-on-connect")):
+        for mechanism in ("PLAIN", "LOGIN"):
+            run = subprocess.run(["swaks", "--server", "127.0.0.1", "--port", str(port), way, "--auth", mechanism, "--auth-user", ANNA,
+                                  "--auth-password", PASSWORD, "--from", ANNA, "--to", "b@next.example", "--helo", "client.example"],
+                                 capture_output=True, text=True, timeout=PATIENCE_S)
+            assert run.returncode == 0 and "235 2.7.0" in run.stdout and "250 2.0.0 Ok: queued as" in run.stdout, run.stdout + run.stderr
+
+
+@needs("curl")
+def test_curl(server, home):
+    (home / "mail").write_text(MAIL)
+    for scheme, port in (("smtp", server.port), ("smtps", server.implicit)):
+        for options in ((), ("--login-options", "AUTH=PLAIN"), ("--login-options", "AUTH=LOGIN")):
+            run = subprocess.run(["curl", "-sSv", "--ssl-reqd", "--cacert", server.authority.trust, "--resolve", f"{HOST}:{port}:127.0.0.1",
+                                  f"{scheme}://{HOST}:{port}/client.example", "--user", f"{ANNA}:{PASSWORD}", "--mail-from", ANNA,
+                                  "--mail-rcpt", "b@next.example", "--upload-file", home / "mail", *options],
+                                 capture_output=True, text=True, timeout=PATIENCE_S)
+            assert run.returncode == 0 and "< 235 2.7.0" in run.stderr, run.stderr
+
+
+@needs("msmtp")
+def test_msmtp(server):
+    for port, starttls in ((server.port, "on"), (server.implicit, "off")):
+        for mechanism in ("plain", "login"):
+            run = subprocess.run(["msmtp", "--file=/dev/null", "--host=127.0.0.1", f"--port={port}", "--tls=on", f"--tls-starttls={starttls}",
+                                  f"--tls-trust-file={server.authority.trust}", f"--tls-host-override={HOST}", f"--auth={mechanism}",
+                                  f"--user={ANNA}", f"--passwordeval=echo '{PASSWORD}'", f"--from={ANNA}", "--domain=client.example",
+                                  "b@next.example"], input=MAIL, capture_output=True, text=True, timeout=PATIENCE_S)
+            assert run.returncode == 0, run.stdout + run.stderr
+
+
+@needs("gsasl")
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "PLAIN", "LOGIN"])
+def test_gsasl(server, mechanism):
+    def log_in(password):
+        run = subprocess.run(["gsasl", "--smtp", "--client", "--connect", f"127.0.0.1:{server.port}", "--mechanism", mechanism,
+                              "--authentication-id", ANNA, "--authorization-id", ANNA, "--password", password, "--x509-ca-file", "",
+                              "--verbose", *([] if mechanism.endswith("PLUS") else ["--no-cb"])], input="", capture_output=True, text=True, timeout=PATIENCE_S)
+        return run.stdout + run.stderr
+    assert "235 2.7.0" in (said := log_in(PASSWORD)), said
+    assert "535 5.7.8" in (said := log_in("another password")), said
+
+
+@pytest.mark.skipif(not shutil.which("node") or not pathlib.Path("/usr/share/nodejs/nodemailer").exists(), reason="nodemailer is not installed")
+def test_nodemailer(server, home):
+    script = home / "send.js"
+    script.write_text("""
+const nodemailer = require('nodemailer'), fs = require('fs');
+const [port, secure, authMethod, user, pass, ca] = process.argv.slice(2);
+nodemailer.createTransport({ host: '127.0.0.1', port: +port, secure: secure === 'yes', requireTLS: true, authMethod, auth: { user, pass },
+                             name: 'client.example', tls: { ca: fs.readFileSync(ca), servername: 'relay.example.com' } })
+  .sendMail({ from: user, to: 'b@next.example', subject: 'x', text: 'hello' })
+  .then(info => console.log(info.response), error => { console.error(error.message); process.exit(1); });
+""")
+    for port, secure in ((server.port, "no"), (server.implicit, "yes")):
+        for method in ("PLAIN", "LOGIN"):
+            run = subprocess.run(["node", script, str(port), secure, method, ANNA, PASSWORD, server.authority.trust],
+                                 env={**os.environ, "NODE_PATH": "/usr/share/nodejs"}, capture_output=True, text=True, timeout=PATIENCE_S)
+            assert run.returncode == 0 and run.stdout.startswith("250 2.0.0 Ok: queued as"), run.stdout + run.stderr
+
+
+def test_what_is_delivered_and_what_the_audit_log_knows(home):
+    with BenchSink() as sink, SubmissionServer(home, route=sink.route) as server:
+        with server.smtp() as smtp:
+            smtp.login(ANNA, PASSWORD)
+            smtp.sendmail(ANNA, ["b@next.example"], "Subject: bare\r\n\r\nbody\r\n")
+            assert smtp.mail("boss@example.com")[0] == 553
+            assert smtp.mail(ANNA)[0] == 250
+            assert smtp.rcpt("b@next.example")[0] == 250
+            assert smtp.data("From: a@b\r\nFrom: c@d\r\n\r\nx\r\n")[0] == 554
+        wait_until("the message", sink.count, meanwhile=server.must_run)
+        ((_, _, content),) = sink.messages()
+        header = content.decode().partition("\r\n\r\n")[0]
+        assert " with ESMTPSA\r\n" in header
+        assert re.search(r"^Message-ID: <[0-9a-f]{32}@relay\.example\.com>\r$", header + "\r", re.M), header
+        assert len(re.findall(r"^Date: ", header, re.M)) == 1
+        wait_until("its record", lambda: [e for e in server.audit_lines() if e["event"] == "message_accepted"])
+        (accepted,) = [e for e in server.audit_lines() if e["event"] == "message_accepted"]
+        assert re.fullmatch("[0-9a-f]{32}", accepted["login"])
+        assert ANNA not in "".join(path.read_text() for path in server.audit.glob("*.jsonl"))
+
+
+def test_nobody_relays_without_a_login(server):
+    """A1 on a submission listener: loopback is in relay.clients, and counts for nothing here."""
+    with server.smtp() as smtp:
+        assert smtp.docmd(f"MAIL FROM:<{ANNA}>")[0] == 530
+        with pytest.raises(smtplib.SMTPAuthenticationError):
+            smtp.login(ANNA, "another password")
+        assert smtp.docmd(f"MAIL FROM:<{ANNA}>")[0] == 530
+        assert smtp.docmd("RCPT TO:<b@next.example>")[0] == 503
+
+
+def plain(login, password):
+    return base64.b64encode(f"\0{login}\0{password}".encode()).decode()
+
+
+def refused(server, login, password):
+    with server.smtp() as smtp:
+        return smtp.docmd("AUTH", f"PLAIN {plain(login, password)}")
+
+
+def test_users_come_and_go_while_the_server_runs(home):
+    with SubmissionServer(home) as server:
+        accounts = home / "accounts"
+        mode = accounts.stat()
+        if os.geteuid() == 0:
+            import grp
+            assert grp.getgrgid(mode.st_gid).gr_name == "ringpost-helper" and mode.st_uid == 0
+        assert stat.S_IMODE(mode.st_mode) == 0o640
+        assert PASSWORD not in accounts.read_text() and "$argon2id$" in accounts.read_text()
+
+        assert refused(server, "bob@example.com", "eight letters")[0] == 535
+        server.account("add", "bob@example.com", "--send-as", "@example.org", password="eight letters")
+        with server.smtp() as smtp:
+            assert smtp.login("BOB@example.com", "eight letters")[0] == 235
+            assert smtp.mail("anybody@example.org")[0] == 250
+            smtp.rset()
+            assert smtp.mail("bob@example.com")[0] == 553
+        server.account("passwd", "bob@example.com", password="other letters")
+        assert refused(server, "bob@example.com", "eight letters")[0] == 535
+        assert refused(server, "bob@example.com", "other letters")[0] == 235
+        server.account("disable", "bob@example.com")
+        assert refused(server, "bob@example.com", "other letters")[0] == 535
+        server.account("enable", "bob@example.com")
+        app = server.account("app-password", "bob@example.com", "printer", "--scope", "submission", "--network", "127.0.0.0/8").strip()
+        far = server.account("app-password", "bob@example.com", "far", "--network", "192.0.2.0/24").strip()
+        over = server.account("app-password", "bob@example.com", "over", "--expires", "2020-01-01").strip()
+        assert refused(server, "bob@example.com", app)[0] == 235
+        assert refused(server, "bob@example.com", far)[0] == 535
+        assert refused(server, "bob@example.com", over)[0] == 535
+        assert app not in accounts.read_text()
+        described = [json.loads(line) for line in server.account("list", "--json").splitlines()]
+        assert [each["login"] for each in described] == [ANNA, "bob@example.com"]
+        assert {app["name"] for app in described[1]["app_passwords"]} == {"printer", "far", "over"}
+        server.account("app-password", "bob@example.com", "printer", "--remove")
+        assert refused(server, "bob@example.com", app)[0] == 535
+        server.account("remove", "bob@example.com")
+        assert refused(server, "bob@example.com", "other letters")[0] == 535
+
+        # Mistakes.
+        assert "there is one already" in server.account("add", ANNA, password="eight letters", code=1)
+        assert "no such one" in server.account("passwd", "nobody@example.com", password="eight letters", code=1)
+        assert "8 characters" in server.account("add", "carl@example.com", password="short", code=2)
+        good = accounts.read_text()
+        accounts.write_text(good + "nonsense\n")
+        assert refused(server, ANNA, PASSWORD)[0] == 235, "a broken file leaves the accounts as they were"
+        assert "the accounts stay as they were" in server.said()
+        assert str(accounts) in server.account("list", code=2)
+
+
+def test_a_login_that_sends_too_much_is_held(home):
+    with BenchSink() as sink, SubmissionServer(home, route=sink.route, **{"submission.recipients_per_hour": "3"}) as server:
+        with server.smtp() as smtp:
+            smtp.login(ANNA, PASSWORD)
+            for _ in range(5):
+                smtp.sendmail(ANNA, ["b@next.example"], MAIL)
+        wait_until("what may go", lambda: sink.count() == 3, meanwhile=server.must_run)
+        held = wait_until("what is held", lambda: len(queue := server.queue()) == 2 and queue, meanwhile=server.must_run)
+        assert all(recipient["state"] == "held" for message in held for recipient in message["recipients"]), held
+        assert "ALARM: a login has sent to more recipients than it may" in server.said()
+        wait_until("the alarm", lambda: sum(e["event"] == "message_over_budget" for e in server.audit_lines()) == 2)
+        server.stop()
+        server.start()
+        assert len(server.queue()) == 2
+        server.ctl("queue", "release", *[message["id"] for message in held])
+        wait_until("what was released", lambda: sink.count() == 5, meanwhile=server.must_run)
+
+
+def test_bans_come_and_go(home):
+    with SubmissionServer(home, **{"auth.failures_max": "3", "auth.ban": "2 s", "auth.never_ban": "none"}) as server:
+        for _ in range(3):
+            assert refused(server, ANNA, "another password")[0] == 535
+        assert refused(server, ANNA, PASSWORD)[0] == 421
+        listed = [json.loads(line) for line in server.ctl("bans", "--json").splitlines()]
+        assert {each["who"] for each in listed} == {"127.0.0.0/24", ANNA}, listed
+        wait_until("the end of the ban", lambda: refused(server, ANNA, PASSWORD)[0] == 235, meanwhile=server.must_run)
+        assert server.ctl("bans", "--json") == ""
+        wait_until("the refusals in the audit log", lambda: sum(e["event"] == "login_refused" for e in server.audit_lines()) >= 3)
+
+
+def test_helperd_away_is_no_refusal(home):
+    with SubmissionServer(home) as server:
+        helper = server.helper("ringpost-helper")
+        os.kill(helper, 9)
+        wait_until("a new helper", lambda: server.helper("ringpost-helper") != helper and refused(server, ANNA, PASSWORD)[0] == 235,
+                   meanwhile=server.must_run)
+
+
+def test_C5_no_timing_tells_who_exists(home):
+    """Medians of interleaved tries, without the delay that would hide it."""
+    with SubmissionServer(home, **{"auth.failure_delay": "0"}) as server:
+        times = {ANNA: [], "nobody@example.com": []}
+        for _ in range(40):
+            for login, taken in times.items():
+                with server.smtp() as smtp:
+                    began = time.monotonic()
+                    assert smtp.docmd("AUTH", f"PLAIN {plain(login, 'another password')}")[0] == 535
+                    taken.append(time.monotonic() - began)
+        known, unknown = (statistics.median(taken) for taken in times.values())
+        assert known > 0.01, "a password costs its work"
+        assert 0.95 < known / unknown < 1.05, (known, unknown)
+
+
+SECRETS = ["canary-Tz8kQ1", "canary-Vb3mW7", "canary-Xc9nE2"]
+
+
+def test_no_secret_is_anywhere(home):
+    """Through every mechanism, right and wrong: in no file, log, metric or listing."""
+    with SubmissionServer(home, **{"log.level": "debug"}) as server:
+        server.account("add", "canary@example.com", password=SECRETS[0])
+        app = server.account("app-password", "canary@example.com", "one").strip()
+        for secret in (*SECRETS, app):
+            assert refused(server, "canary@example.com", secret)[0] == (235 if secret in (SECRETS[0], app) else 535)
+            with server.smtp() as smtp:
+                smtp.user, smtp.password = "canary@example.com", secret
+                with contextlib.suppress(smtplib.SMTPAuthenticationError):
+                    smtp.auth("login", smtp.auth_login)
+        said = server.ctl("metrics") + server.ctl("status", "--json") + server.ctl("bans", "--json") + server.ctl("get", "-a") + server.said()
+        server.stop()
+        forms = [form for secret in (*SECRETS, app) for form in
+                 (secret.encode(), base64.b64encode(secret.encode()), plain("canary@example.com", secret).encode())]
+        for path in home.rglob("*"):
+            if path.is_file():
+                content = path.read_bytes()
+                assert not [form for form in forms if form in content], path
+        assert not [form for form in forms if form in said.encode()]
+
+
+def test_configurations_that_contradict_themselves(home):
+    for settings, words in (({"listener.test.tls": "none"}, "listener.test.tls = required"),
+                            ({"listener.smtps.tls": "required"}, "listener.smtps.tls = implicit")):
+        server = SubmissionServer(home)
+        server.settings.update(settings)
+        server.write_config()
+        code, said = server.refuses_to_start()
+        assert code == 2 and words in said, said
+        (home / "accounts").unlink()
