@@ -1,47 +1,16 @@
 // The file of accounts, read and written: docs/formats/accounts.md.
 #include <algorithm>
-#include <charconv>
-#include <cstdio>
 
 #include "accounts/grammar.hh"
 #include "ringpost/accounts/accounts.hh"
 #include "ringpost/base/ascii.hh"
+#include "ringpost/base/utc_time.hh"
 
 namespace ringpost::accounts {
 
 namespace {
 
 constexpr std::string_view kVersion = "ringpost-accounts 1";
-
-/// "2027-01-31T00:00:00Z", of the years 1970 to 9999.
-std::optional<Second> parse_second(std::string_view text) {
-  constexpr std::string_view kForm = "dddd-dd-ddTdd:dd:ddZ";
-  if (text.size() != kForm.size()) return std::nullopt;
-  for (std::size_t i = 0; i < text.size(); ++i)
-    if (kForm[i] == 'd' ? text[i] < '0' || text[i] > '9' : text[i] != kForm[i]) return std::nullopt;
-  const auto number = [&](std::size_t at, std::size_t digits) {
-    int value = 0;
-    for (char c : text.substr(at, digits)) value = value * 10 + (c - '0');
-    return value;
-  };
-  const std::chrono::year_month_day date{std::chrono::year{number(0, 4)}, std::chrono::month{static_cast<unsigned>(number(5, 2))},
-                                         std::chrono::day{static_cast<unsigned>(number(8, 2))}};
-  const int hour = number(11, 2), minute = number(14, 2), second = number(17, 2);
-  if (!date.ok() || number(0, 4) < 1970 || hour > 23 || minute > 59 || second > 59) return std::nullopt;
-  return std::chrono::sys_days{date} + std::chrono::hours{hour} + std::chrono::minutes{minute} + std::chrono::seconds{second};
-}
-
-std::string format_second(Second second) {
-  const auto day = std::chrono::floor<std::chrono::days>(second);
-  const std::chrono::year_month_day date{day};
-  const std::chrono::hh_mm_ss time{second - day};
-  char text[40];
-  const int size = std::snprintf(text, sizeof text, "%04d-%02u-%02uT%02d:%02d:%02dZ", static_cast<int>(date.year()),
-                                 static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
-                                 static_cast<int>(time.hours().count()), static_cast<int>(time.minutes().count()),
-                                 static_cast<int>(time.seconds().count()));
-  return {text, static_cast<std::size_t>(size)};
-}
 
 class Parser {
  public:
@@ -147,7 +116,7 @@ class Parser {
       app_password.scope = value;
     } else if (word == "expires") {
       if (app_password.expires) return "a second expiry";
-      app_password.expires = parse_second(value);
+      app_password.expires = parse_utc(value);
       if (!app_password.expires) return "not a time such as 2027-01-31T00:00:00Z";
     } else if (word == "network") {
       const std::optional<Network> network = Network::parse(value);
@@ -228,7 +197,7 @@ SecretBytes Accounts::format() const {
     for (const AppPassword& app_password : account.app_passwords) {
       writer.line("  ", "app", app_password.name + ' ' + format_hash(app_password.hash));
       if (!app_password.scope.empty()) writer.line("    ", "scope", app_password.scope);
-      if (app_password.expires) writer.line("    ", "expires", format_second(*app_password.expires));
+      if (app_password.expires) writer.line("    ", "expires", format_utc(*app_password.expires));
       for (const Network& network : app_password.networks) writer.line("    ", "network", network.text());
     }
   }

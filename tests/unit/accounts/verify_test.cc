@@ -109,7 +109,7 @@ double cost_of(const Accounts& accounts, const World& world, std::string_view lo
   return static_cast<double>(after.tv_sec - before.tv_sec) * 1e9 + static_cast<double>(after.tv_nsec - before.tv_nsec);
 }
 
-TEST(Verify, an_unknown_login_costs_what_a_wrong_password_costs) {  // to 5 %
+TEST(Verify, an_unknown_login_costs_what_a_wrong_password_costs) {  // attack C5: to 5 %
   World world;
   const Cost cost{.memory_kib = 2048, .passes = 1};  // and not the default: it must be the file's
   Accounts accounts;

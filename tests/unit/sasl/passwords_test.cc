@@ -16,7 +16,7 @@ TEST(Plain, what_the_client_sends_is_asked_about) {  // RFC 4616 section 4
   EXPECT_EQ(plain("\0a b\0 p w "sv), "password a b/ p w  as ");
 }
 
-TEST(Plain, exactly_two_nuls_stand_between_what_may_not_be_empty) {
+TEST(Plain, exactly_two_nuls_stand_between_what_may_not_be_empty) {  // attack C5
   EXPECT_EQ(plain(""), "failure empty");
   for (std::string_view bad :
        {"\0"sv, "\0\0"sv, "\0\0\0"sv, "tim"sv, "tim\0secret"sv, "\0tim\0"sv, "\0\0secret"sv, "id\0\0secret"sv, "id\0tim\0"sv,

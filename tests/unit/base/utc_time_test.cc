@@ -1,0 +1,32 @@
+#include "ringpost/base/utc_time.hh"
+
+#include <gtest/gtest.h>
+
+namespace ringpost {
+namespace {
+
+std::chrono::sys_seconds second(std::int64_t since_1970) { return std::chrono::sys_seconds{std::chrono::seconds{since_1970}}; }
+
+TEST(UtcTime, text_and_seconds_go_both_ways) {
+  const std::pair<std::int64_t, const char*> cases[] = {{0, "1970-01-01T00:00:00Z"},
+                                                        {951827696, "2000-02-29T12:34:56Z"},
+                                                        {1801353600, "2027-01-31T00:00:00Z"},
+                                                        {4107542400, "2100-03-01T00:00:00Z"},
+                                                        {253402300799, "9999-12-31T23:59:59Z"}};
+  for (const auto& [seconds, text] : cases) {
+    EXPECT_EQ(format_utc(second(seconds)), text);
+    EXPECT_EQ(parse_utc(text), second(seconds));
+  }
+}
+
+TEST(UtcTime, other_forms_and_impossible_times_are_refused) {
+  for (const char* bad :
+       {"", "2027-02-29T00:00:00Z", "2100-02-29T00:00:00Z", "2027-13-01T00:00:00Z", "2027-00-01T00:00:00Z",
+        "2027-01-00T00:00:00Z", "2027-01-31T24:00:00Z", "2027-01-31T00:60:00Z", "2027-01-31T00:00:60Z", "1969-12-31T23:59:59Z",
+        "2027-01-31t00:00:00z", "2027-01-31 00:00:00Z", "2027-01-31T00:00:00+00:00", "2027-01-31T00:00:00.0Z",
+        "2027-01-31T00:00:00", "2027-1-31T00:00:00Z", "+027-01-31T00:00:00Z", "2027-01-31T00:00:-1Z"})
+    EXPECT_FALSE(parse_utc(bad)) << bad;
+}
+
+}  // namespace
+}  // namespace ringpost
