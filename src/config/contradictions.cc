@@ -61,10 +61,14 @@ struct Checker {
       std::string prefix = "listener." + listener.name + ".", address_key = prefix + "address";
       if (!sound({address_key})) continue;
       if (!listener.address) {
-        report({address_key, prefix + "role", prefix + "bare_newline", prefix + "greeting_delay", prefix + "tls"},
+        report({address_key, prefix + "role", prefix + "bare_newline", prefix + "greeting_delay", prefix + "tls",
+                prefix + "proxy_protocol", prefix + "proxy_peers"},
                "listener " + listener.name + " has no address");
         continue;
       }
+      const std::string protocol_key = prefix + "proxy_protocol", peers_key = prefix + "proxy_peers";
+      if (listener.proxy_protocol == ProxyProtocol::required && listener.proxy_peers.empty() && sound({protocol_key, peers_key}))
+        report({protocol_key}, "nobody could connect: " + peers_key + " is missing");
       auto same = [&](const Listener& other) { return other.address == listener.address; };
       auto first = std::ranges::find_if(all, same);
       if (first->name != listener.name && sound({"listener." + first->name + ".address"}))

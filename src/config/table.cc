@@ -138,6 +138,20 @@ constexpr Key kTable[] = {
          .help = "offered: whoever asks for it with STARTTLS gets TLS. required: whoever does not may not send mail (530); a server that "
                  "takes mail from everybody loses mail by that. implicit: TLS from the first byte, as on port 465. All but none need a "
                  "tls.certificate."}),
+    key<LISTENER(proxy_protocol)>(
+        {.name = "listener.NAME.proxy_protocol",
+         .type = Type::choice,
+         .fallback = "no",
+         .help = "required: every connection begins with a PROXY header, version 1 or 2, before TLS too, and whom it names is the client for "
+                 "all limits, relay.clients, Received fields and the audit log. Without one from one of proxy_peers, within 5 s, it is "
+                 "closed without a word. Whom the proxy cannot name relays nothing. no: such a header is refused like any other "
+                 "protocol's."}),
+    key<LISTENER(proxy_peers)>(
+        {.name = "listener.NAME.proxy_peers",
+         .type = Type::networks,
+         .fallback = "none",
+         .help = "The proxies in front of a listener with proxy_protocol = required; whoever else connects is closed at once. They can "
+                 "give any client's address."}),
 
     key<MEMBER_OF(tls.certificates, CertificateFiles::name, chain)>(
         {.name = "tls.certificate.NAME.chain",

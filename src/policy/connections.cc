@@ -33,4 +33,16 @@ void ConnectionBook::release(const IpAddress& client) {
   add(*prefixes_, client.prefix(), ~0u);
 }
 
+Admission ConnectionPlace::take(const IpAddress& client, const ConnectionLimits& limits) {
+  give_back();
+  const Admission admission = book_->admit(client, limits);
+  if (admission == Admission::admitted) client_ = client;
+  return admission;
+}
+
+void ConnectionPlace::give_back() {
+  if (client_) book_->release(*client_);
+  client_.reset();
+}
+
 }  // namespace ringpost::policy

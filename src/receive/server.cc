@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "receive/session.hh"
+#include "ringpost/policy/relay.hh"
 #include "ringpost/runtime/memory_reserve.hh"
 
 namespace ringpost::receive {
@@ -35,7 +36,8 @@ Server::Server(Surroundings surroundings, std::shared_ptr<const config::Settings
       scope_(surroundings.ring),
       session_ended_(surroundings.ring),
       refused_log_(5, std::chrono::seconds(1)),
-      early_log_(5, std::chrono::seconds(1)) {}
+      early_log_(5, std::chrono::seconds(1)),
+      headers_log_(5, std::chrono::seconds(1)) {}
 
 Server::~Server() = default;
 
@@ -101,30 +103,47 @@ runtime::Task<void> Server::run_session(Fd socket, Listening& listening) {
     co_return co_await turn_away(socket, smtp::replies::kNoMemory, in_clear);
   }
   std::shared_ptr<const config::Settings> settings = settings_;
-  policy::Admission admission = surroundings_.connections.admit(
-      peer->ip(), {settings->limits.connections_max, settings->limits.connections_per_client, settings->limits.connections_per_prefix});
-  if (admission != policy::Admission::admitted) {
-    metrics.connections_refused.add();
-    if (auto suppressed = refused_log_.admit(surroundings_.ring.now()))
-      surroundings_.log.warning("connection limit reached", {{"client", peer->ip()}, {"suppressed", *suppressed}});
-    co_await turn_away(socket, smtp::replies::kTooManyConnections, in_clear);
-    co_return;
+  const config::Listener& listener = listener_of(*settings, listening.listener);
+  policy::ConnectionPlace place{surroundings_.connections};
+  if (listener.proxy_protocol == config::ProxyProtocol::required) {  // whom it is for is not known yet
+    if (!policy::is_listed(peer->ip(), listener.proxy_peers)) {
+      log_without_header(peer->ip());
+      (void)co_await surroundings_.ring.close(socket);
+      co_return;
+    }
+  } else if (!admit(place, *settings, peer->ip())) {
+    co_return co_await turn_away(socket, smtp::replies::kTooManyConnections, in_clear);
   }
   metrics.connections_accepted.add();
   metrics.connections_open.add(1);
   metrics.sessions_open.add(1);
   {
-    const config::Listener& listener = listener_of(*settings, listening.listener);
-    Session session{*this, settings, listener, socket, *peer};
+    Session session{*this, settings, listener, socket, *peer, std::move(place)};
     sessions_.push_back(&session);
     co_await session.run();
     std::erase(sessions_, &session);
   }
   (void)co_await surroundings_.ring.close(socket);
-  surroundings_.connections.release(peer->ip());
   metrics.sessions_open.add(-1);
   metrics.connections_open.add(-1);
   session_ended_.notify_all();
+}
+
+bool Server::admit(policy::ConnectionPlace& place, const config::Settings& settings, const IpAddress& client) {
+  const auto& limits = settings.limits;
+  const policy::Admission admission =
+      place.take(client, {limits.connections_max, limits.connections_per_client, limits.connections_per_prefix});
+  if (admission == policy::Admission::admitted) return true;
+  surroundings_.metrics.connections_refused.add();
+  if (auto suppressed = refused_log_.admit(surroundings_.ring.now()))
+    surroundings_.log.warning("connection limit reached", {{"client", client}, {"suppressed", *suppressed}});
+  return false;
+}
+
+void Server::log_without_header(const IpAddress& peer) {
+  surroundings_.metrics.connections_refused.add();
+  if (auto suppressed = headers_log_.admit(surroundings_.ring.now()))
+    surroundings_.log.warning("a connection without a good PROXY header was closed", {{"peer", peer}, {"suppressed", *suppressed}});
 }
 
 void Server::log_early_talker(const IpAddress& client) {

@@ -37,13 +37,14 @@ smtp::AuthOffer auth_of(config::ListenerRole role) {
 }  // namespace
 
 Session::Session(Server& server, std::shared_ptr<const config::Settings> settings, const config::Listener& listener, Fd socket,
-                 const SocketAddress& peer)
+                 const SocketAddress& peer, policy::ConnectionPlace place)
     : server_(server),
       ring_(server.surroundings_.ring),
       settings_(std::move(settings)),
       listener_(listener),
       socket_(socket),
       peer_(peer),
+      place_(std::move(place)),
       channel_(ring_, socket),
       session_deadline_(ring_.now() + settings_->smtp.session_max),
       state_(offer_of(listener.tls), auth_of(listener.role)) {
@@ -52,6 +53,10 @@ Session::Session(Server& server, std::shared_ptr<const config::Settings> setting
 }
 
 runtime::Task<void> Session::run() {
+  if (listener_.proxy_protocol == config::ProxyProtocol::required) {
+    const bool introduced = co_await read_proxy_header();
+    if (!introduced) co_return co_await channel_.stop();
+  }
   if (listener_.tls == config::ListenerTls::implicit) {
     const bool shaken = co_await begin_tls();
     if (!shaken) co_return co_await channel_.stop();
@@ -252,7 +257,7 @@ void Session::on_mail(const smtp::Command& command) {
 
 Session::Rcpt Session::on_rcpt(const smtp::Command& command) {
   const policy::RecipientAnswer known = policy::answer_recipient(
-      *settings_, {.role = listener_.role, .client = peer_.ip(), .authenticated = state_.is_authenticated()}, command.path);
+      *settings_, {.role = listener_.role, .client = client_for_relay(), .authenticated = state_.is_authenticated()}, command.path);
   const bool full = envelope_.recipients() >= settings_->smtp.recipients_max;
   parameters_.clear();
   append_parameters(command.rcpt.notification, parameters_);

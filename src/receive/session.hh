@@ -26,7 +26,7 @@ struct ContentVerdict {
 class Session {
  public:
   Session(Server& server, std::shared_ptr<const config::Settings> settings, const config::Listener& listener, Fd socket,
-          const SocketAddress& peer);
+          const SocketAddress& peer, policy::ConnectionPlace place);
 
   runtime::Task<void> run();
   /// The server stops. True when the session waits for a command: shut its socket down for reading, and it says 421 at once.
@@ -66,6 +66,10 @@ class Session {
   void let_in(helper::Login login);
   runtime::Task<void> turn_down(const smtp::Reply& reply, bool was_attempt, std::string_view login);
 
+  // proxy.cc: who the client is
+  runtime::Task<bool> read_proxy_header();
+  IpAddress client_for_relay() const;
+
   // session_content.cc: messages
   runtime::Task<void> receive_data();
   runtime::Task<void> receive_chunk(smtp::ChunkArgument chunk);
@@ -90,7 +94,9 @@ class Session {
   std::shared_ptr<const config::Settings> settings_;
   const config::Listener& listener_;
   Fd socket_;
-  SocketAddress peer_;
+  SocketAddress peer_;           ///< the client: of the socket, or as a proxy says
+  bool peer_known_ = true;       ///< false: the proxy could not say, and `peer_` is its own
+  policy::ConnectionPlace place_;  ///< as whose this connection counts
   tls::Channel channel_;
   Instant session_deadline_;
 

@@ -87,6 +87,12 @@ void Receiver::wake() {
   waiter.frame_.resume();
 }
 
+void Receiver::put_back(Chunk chunk) {
+  RP_ASSERT(waiter_ == nullptr && !stopping_);
+  forget_taken(held_, head_);
+  held_.insert(held_.begin(), std::move(chunk));
+}
+
 Task<void> Receiver::stop() {
   stopping_ = true;
   if (armed_) {

@@ -51,11 +51,12 @@ Verb find_verb(std::string_view word) {
   return Verb::unknown;
 }
 
-// Who speaks first words like these will never speak SMTP (and may be a browser that was lured here).
+// Who speaks first words like these will never speak SMTP (and may be a browser that was lured here). A PROXY header where none is
+// asked for is somebody who wants to be taken for another (attack C19).
 bool is_alien(std::string_view line, std::string_view word) {
   if (line.starts_with("\x16\x03") || line.starts_with("SSH-")) return true;
-  constexpr std::string_view kHttpMethods[] = {"GET", "POST", "HEAD", "PUT", "CONNECT", "OPTIONS"};
-  return std::ranges::any_of(kHttpMethods, [&](std::string_view method) { return equals_upper(word, method); });
+  constexpr std::string_view kWords[] = {"GET", "POST", "HEAD", "PUT", "CONNECT", "OPTIONS", "PROXY"};
+  return std::ranges::any_of(kWords, [&](std::string_view alien) { return equals_upper(word, alien); });
 }
 
 std::string_view trim_end(std::string_view text) {  // RFC 5321 section 4.1.1: trailing white space is tolerated

@@ -185,6 +185,11 @@ runtime::Task<Result<>> Channel::flush(Instant deadline) {
 
 // ---- handshakes
 
+void Channel::put_back(runtime::Chunk chunk) {
+  RP_ASSERT(!secure_);
+  receiver_.put_back(std::move(chunk));
+}
+
 std::size_t Channel::discard_input() {
   RP_ASSERT(!secure_);
   std::size_t dropped = 0;

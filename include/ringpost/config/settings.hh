@@ -27,6 +27,8 @@ constexpr bool is_submission(ListenerRole role) { return role == ListenerRole::s
 enum class BareNewline : std::uint8_t { refuse, repair };
 /// TLS on a listener: never, for who asks for it (STARTTLS), for everybody who has mail, or before the first word.
 enum class ListenerTls : std::uint8_t { none, offered, required, implicit };
+/// Who says where a connection comes from: its socket, or the proxy that passes it on, in the PROXY protocol.
+enum class ProxyProtocol : std::uint8_t { no, required };
 /// The oldest version that is spoken.
 enum class TlsMinimum : std::uint8_t { tls12, tls13 };
 /// What happens to new mail while auditd is away.
@@ -40,6 +42,8 @@ struct Listener {
   BareNewline bare_newline = BareNewline::refuse;
   Duration greeting_delay{};  ///< who talks within it, before our banner, is refused
   ListenerTls tls = ListenerTls::none;
+  ProxyProtocol proxy_protocol = ProxyProtocol::no;
+  std::vector<Network> proxy_peers;  ///< who may speak it; others are closed
   friend bool operator==(const Listener&, const Listener&) = default;
 };
 

@@ -11,7 +11,7 @@
 #define RP_SHARD_METRICS(COUNTER, GAUGE, HISTOGRAM)                                                                       \
   GAUGE(connections_open, "Client connections now open.")                                                                 \
   COUNTER(connections_accepted, "Client connections accepted.")                                                           \
-  COUNTER(connections_refused, "Client connections turned away by a limit (421).")                                        \
+  COUNTER(connections_refused, "Client connections turned away: a limit (421), no PROXY header.")                                   \
   GAUGE(sessions_open, "SMTP sessions now in progress.")                                                                  \
   COUNTER(sessions_started, "SMTP sessions that got a banner.")                                                           \
   COUNTER(sessions_timed_out, "SMTP sessions ended by a time-out or the minimum data rate.")                              \

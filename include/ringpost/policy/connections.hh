@@ -5,6 +5,8 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <utility>
 
 #include "ringpost/base/socket_address.hh"
 
@@ -44,6 +46,25 @@ class ConnectionBook {
   std::uint64_t seed_;
   std::atomic<std::uint64_t> open_{0};
   std::unique_ptr<Sketch> clients_, prefixes_;
+};
+
+/// One connection's count in the book, given back when it dies. Empty until `take` admits somebody.
+///
+/// Lifetime: the book outlives it.
+class ConnectionPlace {
+ public:
+  explicit ConnectionPlace(ConnectionBook& book) : book_(&book) {}
+  ConnectionPlace(ConnectionPlace&& other) noexcept : book_(other.book_), client_(std::exchange(other.client_, std::nullopt)) {}
+  ConnectionPlace& operator=(ConnectionPlace&&) = delete;
+  ~ConnectionPlace() { give_back(); }
+
+  /// Counts the connection as `client`'s, and no longer as whose it was. Refused: it is nobody's.
+  Admission take(const IpAddress& client, const ConnectionLimits& limits);
+  void give_back();
+
+ private:
+  ConnectionBook* book_;
+  std::optional<IpAddress> client_;
 };
 
 }  // namespace ringpost::policy

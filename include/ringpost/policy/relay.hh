@@ -7,11 +7,15 @@
 
 namespace ringpost::policy {
 
+inline bool is_listed(const IpAddress& address, std::span<const Network> networks) {
+  for (const Network& network : networks)
+    if (network.contains(address)) return true;
+  return false;
+}
+
 /// True when `client` stands in one of the networks the operator listed (`relay.clients`); nothing else makes a relay.
 inline bool may_relay(const IpAddress& client, std::span<const Network> clients) {
-  for (const Network& network : clients)
-    if (network.contains(client)) return true;
-  return false;
+  return is_listed(client, clients);
 }
 
 }  // namespace ringpost::policy

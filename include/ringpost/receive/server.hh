@@ -75,6 +75,8 @@ class Server {
   tls::ServerContext& tls_context(config::ListenerRole role);
   bool can_start_tls(config::ListenerRole role) { return surroundings_.tls && tls_context(role).has_certificates(); }
   bool runs(const Session* session) const;
+  bool admit(policy::ConnectionPlace& place, const config::Settings& settings, const IpAddress& client);
+  void log_without_header(const IpAddress& peer);
   void log_early_talker(const IpAddress& client);
 
   Surroundings surroundings_;
@@ -85,7 +87,7 @@ class Server {
   std::vector<std::unique_ptr<tls::ServerContext>> tls_contexts_;  // by role; made when one is wanted
   std::vector<Session*> sessions_;
   bool stopping_ = false;
-  LogLimit refused_log_, early_log_;
+  LogLimit refused_log_, early_log_, headers_log_;
 };
 
 }  // namespace ringpost::receive

@@ -70,6 +70,8 @@ class Receiver {
   bool ready() const { return head_ < held_.size() || ended_; }
   /// What next() would give at once; nothing when it would wait.
   std::optional<Result<Chunk>> take();
+  /// Gives back what is left of the last chunk: it is the next one again. Nobody may wait.
+  void put_back(Chunk chunk);
   /// Ends the operation and gives back what nobody took. Idempotent.
   Task<void> stop();
 

@@ -18,7 +18,7 @@ namespace ringpost::smtp {
 // clang-format off
 enum class Verb : std::uint8_t {
   unknown,
-  alien,  ///< another protocol talks to us: HTTP, SSH, a TLS ClientHello
+  alien,  ///< another protocol talks to us: HTTP, SSH, a TLS ClientHello, a PROXY header
   ehlo, helo, lhlo, mail, rcpt, data, bdat, rset, noop, vrfy, expn, help, quit, starttls, auth, xclient, xforward, etrn, turn,
 };
 // clang-format on

@@ -101,6 +101,9 @@ class Channel {
   /// Sends; in clear perhaps less than `bytes`. They stay unchanged until it ends. Errors: as next().
   Send send(Bytes bytes, Instant deadline = kNever) { return Send{*this, bytes, deadline}; }
 
+  /// In clear: what is left of the last chunk comes again, from next() or into a handshake.
+  void put_back(runtime::Chunk chunk);
+
   /// Before a handshake in the server's part: drops what has come in and was not taken. Whatever a client glued behind STARTTLS
   /// was perhaps put there by somebody on the path (attack C1). Call it when STARTTLS was read, before its 220 is sent: what
   /// comes later can only be read as TLS. Returns the bytes dropped.

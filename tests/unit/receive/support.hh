@@ -37,6 +37,7 @@ struct Stored {
   std::vector<std::string> parameters = {};  ///< of MAIL, then of each RCPT
   std::string login = {};
   bool held = false;
+  std::string client = {};
 };
 
 class MemoryIntake final : public Intake {
@@ -88,6 +89,7 @@ class MemoryIncoming final : public Incoming {
     Stored stored{content_, std::string{envelope.reverse_path()}, {}, envelope.smtputf8, eight_bit};
     for (std::size_t i = 0; i < envelope.recipients(); ++i) stored.recipients.emplace_back(envelope.recipient(i));
     stored.parameters.emplace_back(envelope.parameters());
+    stored.client = envelope.client.text();
     for (std::size_t i = 0; i < envelope.recipients(); ++i) stored.parameters.emplace_back(envelope.recipient_parameters(i));
     stored.login = envelope.login;
     stored.held = envelope.held;
