@@ -654,6 +654,19 @@ constexpr Key kTable[] = {
                                   .min = 100 * kMs,
                                   .max = 30 * kDay,
                                   .help = "The longest SMTP session; a message in progress is finished first."}),
+    key<FIELD(smtp.xclient_peers)>(
+        {.name = "smtp.xclient_peers",
+         .type = Type::networks,
+         .fallback = "none",
+         .help = "Hosts that may say with XCLIENT for which client they speak: its address is then the client's for all limits, "
+                 "relay.clients, Received fields and the audit log, until STARTTLS. Offered to them alone; everybody else gets 550. A LOGIN is "
+                 "read and ignored."}),
+    key<FIELD(smtp.xforward_peers)>(
+        {.name = "smtp.xforward_peers",
+         .type = Type::networks,
+         .fallback = "none",
+         .help = "Hosts that may say with XFORWARD whose message they pass on, such as a content filter. Its address is named in the "
+                 "server's own log beside the message, and decides nothing. Offered to them alone; everybody else gets 550."}),
     key<FIELD(smtp.timeout.greeting)>({.name = "smtp.timeout.greeting",
                                        .type = Type::duration,
                                        .fallback = "5 m",

@@ -44,6 +44,7 @@ Session::Session(Server& server, std::shared_ptr<const config::Settings> setting
       listener_(listener),
       socket_(socket),
       peer_(peer),
+      origin_(peer),
       place_(std::move(place)),
       channel_(ring_, socket),
       session_deadline_(ring_.now() + settings_->smtp.session_max),
@@ -97,6 +98,7 @@ runtime::Task<bool> Session::begin_tls() {
 // that was said before (RFC 3207 section 4.2, attacks C1 and C3).
 runtime::Task<void> Session::start_tls() {
   if (!server_.can_start_tls(listener_.role)) co_return answer(replies::kTlsUnavailable);
+  if (!become(origin_, origin_known_)) co_return;
   input_.release();
   (void)channel_.discard_input();
   out_.add(replies::kStartTls);
@@ -174,6 +176,7 @@ runtime::Task<void> Session::handle(const smtp::Command& command) {
   using smtp::Verb;
   if (smtp::traits(command.verb).junk && ++junk_ > settings_->smtp.commands_without_mail_max)
     co_return close_with(replies::kTooMuchJunk);
+  if (!may_introduce(command.verb)) co_return answer(replies::kNotAuthorized);
   // What the line itself has wrong comes after what the state has wrong: a RCPT without MAIL is 503 whatever its address is.
   smtp::Decision decision = state_.decide(command.verb);
   if (command.close || command.verb == Verb::alien) {
@@ -206,11 +209,14 @@ runtime::Task<void> Session::handle(const smtp::Command& command) {
       answer(replies::kOk);
       break;
     case Verb::noop: answer(replies::kOk); break;
-    case Verb::vrfy: answer(replies::kCannotVerify); break;
+    case Verb::vrfy:
+    case Verb::expn: answer(replies::kCannotVerify); break;
     case Verb::help: answer(replies::kHelp); break;
     case Verb::quit: close_with(replies::kClosing); break;
     case Verb::starttls: co_await start_tls(); break;
     case Verb::auth: co_await authenticate(command); break;
+    case Verb::xclient: on_xclient(command); break;
+    case Verb::xforward: on_xforward(command); break;
     default: answer(replies::kNotImplemented); break;
   }
 }
@@ -226,6 +232,8 @@ void Session::on_greeting(const smtp::Command& command) {
                              .message_bytes_max = settings_->smtp.message_bytes_max,
                              .starttls = state_.offers_tls(),
                              .auth = mechanisms(),
+                             .xclient = may_introduce(smtp::Verb::xclient),
+                             .xforward = may_introduce(smtp::Verb::xforward),
                              .rcpt_max = static_cast<std::uint32_t>(settings_->smtp.recipients_max)},
                             to);
   });
@@ -369,6 +377,7 @@ runtime::Task<bool> Session::flush() {
 void Session::end_transaction() {
   state_.reset();
   envelope_.clear();
+  forwarded_.reset();
   incoming_.reset();
   failure_.reset();
 }

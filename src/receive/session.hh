@@ -8,6 +8,7 @@
 #include "ringpost/config/settings.hh"
 #include "ringpost/receive/server.hh"
 #include "ringpost/sasl/mechanism.hh"
+#include "ringpost/smtp/client_attributes.hh"
 #include "ringpost/smtp/command.hh"
 #include "ringpost/smtp/data_decoder.hh"
 #include "ringpost/smtp/line_reader.hh"
@@ -68,6 +69,11 @@ class Session {
 
   // proxy.cc: who the client is
   runtime::Task<bool> read_proxy_header();
+  bool may_introduce(smtp::Verb verb) const;
+  void on_xclient(const smtp::Command& command);
+  void on_xforward(const smtp::Command& command);
+  bool become(const SocketAddress& client, bool known);
+  void log_forwarded();
   IpAddress client_for_relay() const;
 
   // session_content.cc: messages
@@ -96,6 +102,9 @@ class Session {
   Fd socket_;
   SocketAddress peer_;           ///< the client: of the socket, or as a proxy says
   bool peer_known_ = true;       ///< false: the proxy could not say, and `peer_` is its own
+  SocketAddress origin_;         ///< `peer_` and `peer_known_` without what XCLIENT said
+  bool origin_known_ = true;
+  std::optional<smtp::ClientAttributes> forwarded_;  ///< XFORWARD, for the next message
   policy::ConnectionPlace place_;  ///< as whose this connection counts
   tls::Channel channel_;
   Instant session_deadline_;

@@ -192,6 +192,7 @@ void Session::accept_message(std::uint64_t size, Instant complete) {
   }
   answer({250, {2, 0, 0}, {text.data(), text.size()}});
   junk_ = 0;
+  log_forwarded();
   metrics::ShardMetrics& metrics = server_.surroundings_.metrics;
   metrics.messages_accepted.add();
   metrics.message_bytes_accepted.add(size);

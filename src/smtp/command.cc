@@ -24,13 +24,13 @@ constexpr std::array kTable = {
     CommandTraits{Verb::rset,     "RSET",     true,   false, true,  false, false, false, "RFC 5321 section 4.1.1.5"},
     CommandTraits{Verb::noop,     "NOOP",     true,   true,  true,  false, true,  true,  "RFC 5321 section 4.1.1.9"},
     CommandTraits{Verb::vrfy,     "VRFY",     true,   true,  true,  false, true,  false, "RFC 5321 section 4.1.1.6"},
-    CommandTraits{Verb::expn,     "EXPN",     false,  true,  true,  false, true,  false, "RFC 5321 section 4.1.1.7"},
+    CommandTraits{Verb::expn,     "EXPN",     true,   true,  true,  false, true,  false, "RFC 5321 section 4.1.1.7"},
     CommandTraits{Verb::help,     "HELP",     true,   true,  true,  false, true,  false, "RFC 5321 section 4.1.1.8"},
     CommandTraits{Verb::quit,     "QUIT",     true,   true,  false, false, false, true,  "RFC 5321 section 4.1.1.10"},
     CommandTraits{Verb::starttls, "STARTTLS", true,   true,  true,  false, false, true,  "RFC 3207 section 4"},
     CommandTraits{Verb::auth,     "AUTH",     true,   true,  true,  false, true,  false, "RFC 4954 section 4"},
-    CommandTraits{Verb::xclient,  "XCLIENT",  false,  true,  true,  false, true,  false, "Postfix XCLIENT_README"},
-    CommandTraits{Verb::xforward, "XFORWARD", false,  false, true,  false, true,  false, "Postfix XFORWARD_README"},
+    CommandTraits{Verb::xclient,  "XCLIENT",  true,   true,  true,  false, true,  false, "Postfix XCLIENT_README"},
+    CommandTraits{Verb::xforward, "XFORWARD", true,   false, true,  false, true,  false, "Postfix XFORWARD_README"},
     CommandTraits{Verb::etrn,     "ETRN",     false,  true,  true,  false, true,  false, "RFC 1985 section 5"},
     CommandTraits{Verb::turn,     "TURN",     false,  true,  true,  false, false, false, "RFC 5321 appendix F.1"},
 };
@@ -278,6 +278,8 @@ Command parse_command(Bytes line, const CommandRules& rules) {
     case Verb::auth: parse_auth(command); break;
     case Verb::vrfy:
     case Verb::expn:
+    case Verb::xclient:
+    case Verb::xforward:
     case Verb::etrn:
       if (command.argument.empty()) return refuse(replies::kSyntax);
       [[fallthrough]];

@@ -4,6 +4,7 @@
 
 #include "ascii.hh"
 #include "buffer_writer.hh"
+#include "ringpost/smtp/client_attributes.hh"
 
 namespace ringpost::smtp {
 
@@ -24,6 +25,8 @@ std::size_t write_ehlo(const EhloOffer& offer, MutableBytes out) {
   if (offer.chunking) writer.text("250-CHUNKING\r\n");
   if (offer.starttls) writer.text("250-STARTTLS\r\n");
   if (!offer.auth.empty()) writer.text("250-AUTH ").text(offer.auth).text("\r\n");
+  if (offer.xclient) writer.text("250-XCLIENT ").text(kXclientAttributes).text("\r\n");
+  if (offer.xforward) writer.text("250-XFORWARD ").text(kXforwardAttributes).text("\r\n");
   if (offer.mail_max != 0 || offer.rcpt_max != 0) {
     writer.text("250-LIMITS");
     if (offer.mail_max != 0) writer.text(" MAILMAX=").number(offer.mail_max);

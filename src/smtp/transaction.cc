@@ -25,6 +25,7 @@ Decision TransactionState::decide(Verb verb) const {
     if (auth_ == AuthOffer::required && !authenticated_) return {replies::kAuthRequired};
     return stage_ == Stage::idle ? Decision{} : Decision{replies::kNestedMail};
   }
+  if (verb == Verb::xclient || verb == Verb::xforward) return stage_ == Stage::idle ? Decision{} : Decision{replies::kNestedMail};
   if (!row.needs_transaction) return {};
 
   // A chunk follows its BDAT whatever we think of it (RFC 3030 section 2): it is dropped, never read as commands.
@@ -87,12 +88,16 @@ void TransactionState::authenticated() {
   authenticated_ = true;
 }
 
-void TransactionState::forget_all() {
-  RP_ASSERT(offers_tls());
+void TransactionState::start_over() {
   reset();
   greeting_ = Greeting::none;
-  tls_ = TlsOffer::active;
   authenticated_ = false;
+}
+
+void TransactionState::forget_all() {
+  RP_ASSERT(offers_tls());
+  start_over();
+  tls_ = TlsOffer::active;
 }
 
 }  // namespace ringpost::smtp

@@ -156,3 +156,48 @@ def test_a_silent_proxy_is_closed_after_its_time(home):
     with ProxiedServer(home) as server, connect(server.proxied, "127.0.0.1") as sock:
         sock.sendall(HEADER[:20])
         assert heard(sock) == b""
+
+
+def swaks(server, *options):
+    run = subprocess.run(["swaks", "--server", "127.0.0.1", "--port", str(server.port), "--from", "a@client.example", "--to", "b@next.example",
+                          "--helo", "client.example", *options], capture_output=True, text=True, timeout=PATIENCE_S)
+    return run.returncode, run.stdout + run.stderr
+
+
+def test_swaks_speaks_xclient(home):
+    with ProxiedServer(home, **{"smtp.xclient_peers": "127.0.0.1"}) as server:
+        code, said = swaks(server, "--xclient-addr", CLIENT, "--xclient-name", "spike.example", "--xclient-port", "4711", "--xclient-helo", "spike.example",
+                           "--xclient-proto", "ESMTP", "--xclient-login", "joe@client.example", "--xclient-destaddr", "127.0.0.1", "--xclient-destport", "25")
+        assert code == 0, said
+        code, said = swaks(server, "--xclient-addr", "127.0.0.67")
+        assert code != 0 and "550 5.7.1 Relaying denied" in said, said
+        wait_until("the audit log", lambda: server.clients() == [CLIENT])
+        server.ctl("set", "smtp.xclient_peers=127.0.0.99")
+        code, said = swaks(server, "--xclient-addr", CLIENT)
+        assert code != 0 and "Host did not advertise XCLIENT" in said, said
+
+
+def test_C19_who_may_not_speak_for_others_stays_who_it_is(home):
+    with ProxiedServer(home, **{"smtp.xclient_peers": "127.0.0.99", "smtp.xforward_peers": "127.0.0.99"}) as server:
+        with smtplib.SMTP("127.0.0.1", server.port, "client.example") as smtp:
+            smtp.ehlo()
+            assert not smtp.has_extn("xclient") and not smtp.has_extn("xforward")
+            for command in ("XCLIENT", "XFORWARD"):
+                assert smtp.docmd(f"{command} ADDR={CLIENT}") == (550, b"5.7.1 You may not speak for others")
+            with pytest.raises(smtplib.SMTPRecipientsRefused):
+                send(smtp)
+
+
+def test_xforward_is_named_in_the_log_beside_its_message(home):
+    with ProxiedServer(home, **{"smtp.xforward_peers": "127.0.0.66"}) as server:
+        with smtplib.SMTP("127.0.0.1", server.port, "client.example", source_address=(CLIENT, 0)) as smtp:
+            smtp.ehlo()
+            assert smtp.has_extn("xforward")
+            assert smtp.docmd("XFORWARD NAME=spike.example ADDR=192.0.2.77 PORT=4711 PROTO=ESMTP HELO=spike.example IDENT=4F2A SOURCE=REMOTE")[0] == 250
+            send(smtp)
+            send(smtp)
+        [first, second] = server.queue()
+        lines = [line for line in server.said().splitlines() if "passed on for another client" in line]
+        assert len(lines) == 1 and "client=192.0.2.77 port=4711" in lines[0] and f"peer={CLIENT}" in lines[0]
+        assert any(f"message={message['id']}" in lines[0] for message in (first, second))
+        wait_until("the audit log", lambda: server.clients() == [CLIENT] * 2)

@@ -256,6 +256,8 @@ struct Settings {
     std::uint64_t errors_max = 0;
     std::uint64_t bytes_per_s_min = 0;  ///< 0: no limit
     Duration session_max{};
+    std::vector<Network> xclient_peers;   ///< who may say for which client it speaks
+    std::vector<Network> xforward_peers;  ///< who may say whose message it passes on
     struct Timeout {
       Duration greeting{};  ///< banner until the client's first command
       Duration command{};

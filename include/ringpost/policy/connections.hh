@@ -61,6 +61,7 @@ class ConnectionPlace {
   /// Counts the connection as `client`'s, and no longer as whose it was. Refused: it is nobody's.
   Admission take(const IpAddress& client, const ConnectionLimits& limits);
   void give_back();
+  bool is_of(const IpAddress& client) const { return client_ == client; }
 
  private:
   ConnectionBook* book_;

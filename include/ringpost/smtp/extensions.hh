@@ -17,6 +17,8 @@ struct EhloOffer {
   bool chunking = true;
   bool starttls = false;                ///< RFC 3207
   std::string_view auth = {};           ///< RFC 4954: mechanisms, one blank between two; empty: none
+  bool xclient = false;                 ///< with the attributes of client_attributes.hh
+  bool xforward = false;
   std::uint32_t mail_max = 0;  ///< LIMITS MAILMAX (RFC 9422): messages in one connection; 1..999999
   std::uint32_t rcpt_max = 0;  ///< LIMITS RCPTMAX: recipients of one message; 1..999999
 };

@@ -120,6 +120,7 @@ inline constexpr Reply kNotYourAddress{553, {5, 7, 1}, "This sender address is n
 
 // The message is refused.
 inline constexpr Reply kRelayDenied{550, {5, 7, 1}, "Relaying denied"};
+inline constexpr Reply kNotAuthorized{550, {5, 7, 1}, "You may not speak for others"};
 inline constexpr Reply kNoSuchUser{550, {5, 1, 1}, "No such user here"};
 inline constexpr Reply kCannotTell{451, {4, 4, 3}, "Cannot find out now whether this recipient exists, try again later"};
 inline constexpr Reply kMessageTooLarge{552, {5, 3, 4}, "Message too large"};

@@ -61,6 +61,8 @@ class TransactionState {
   void reset();
   /// AUTH got 235: until the end of the session.
   void authenticated();
+  /// XCLIENT got 220: the session is where its banner left it.
+  void start_over();
   /// STARTTLS succeeded: nothing the client said before counts (RFC 3207 section 4.2). It is not offered again.
   void forget_all();
 

@@ -45,6 +45,25 @@ TEST(Connections, refused_ones_leave_no_trace) {
   EXPECT_EQ(book.admit(ip("198.51.100.7"), limits), Admission::admitted);
 }
 
+TEST(Connections, a_place_counts_as_one_client_at_a_time_and_is_given_back) {
+  ConnectionBook book{1};
+  const ConnectionLimits limits{.total = 9, .per_client = 1, .per_prefix = 9};
+  {
+    ConnectionPlace place{book};
+    EXPECT_EQ(place.take(ip("192.0.2.1"), limits), Admission::admitted);
+    EXPECT_EQ(place.take(ip("198.51.100.7"), limits), Admission::admitted);
+    EXPECT_TRUE(place.is_of(ip("198.51.100.7")));
+    EXPECT_EQ(book.open(), 1u);
+    EXPECT_EQ(book.admit(ip("192.0.2.1"), limits), Admission::admitted);
+    ConnectionPlace moved{std::move(place)};
+    EXPECT_EQ(moved.take(ip("192.0.2.1"), limits), Admission::too_many_of_client);
+    EXPECT_EQ(book.open(), 1u) << "the refused one is nobody's";
+    EXPECT_EQ(moved.take(ip("198.51.100.7"), limits), Admission::admitted);
+  }
+  EXPECT_EQ(book.open(), 1u);
+  book.release(ip("192.0.2.1"));
+}
+
 TEST(Relay, only_listed_networks_relay) {
   Network networks[] = {*Network::parse("127.0.0.0/8"), *Network::parse("2001:db8::/32")};
   EXPECT_TRUE(may_relay(ip("127.3.2.1"), networks));

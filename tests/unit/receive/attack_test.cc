@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include <fstream>
+#include <map>
 
 #include "ringpost/base/prng.hh"
 #include "ringpost/smtp/transaction.hh"
@@ -461,6 +462,51 @@ TEST(Attacks, A4_an_address_beyond_ascii_needs_the_parameter) {
   EXPECT_EQ(client.ask("x\r\n.").substr(0, 3), "250");
   EXPECT_TRUE(bench.intake.stored.at(0).smtputf8);
   EXPECT_NE(bench.intake.stored.at(0).content.find("with UTF8SMTP\r\n"), std::string::npos);
+}
+
+/// A server for next.test, where only john exists, as a list says.
+config::Settings with_list() {
+  config::Settings settings = small_settings();
+  settings.listeners = {{.name = "test", .address = kServer, .role = config::ListenerRole::mx}};
+  settings.relay.domains = {"next.test"};
+  auto list = std::make_shared<const config::RecipientList>(*config::RecipientList::parse("john\n", "next.test"));
+  settings.recipients = {{.domain = "next.test", .value = {.kind = config::RecipientRule::Kind::file}, .list = std::move(list)}};
+  return settings;
+}
+
+TEST(Attacks, A9_who_harvests_addresses_is_let_go_after_so_many_errors) {
+  Bench bench(with_list());
+  Client client(bench, "203.0.113.9");
+  client.greet();
+  EXPECT_EQ(client.ask("MAIL FROM:<a@client.test>").substr(0, 3), "250");
+  EXPECT_EQ(client.ask("RCPT TO:<john@next.test>").substr(0, 3), "250");
+  std::string all, expected;
+  for (int i = 0; i < 1000; ++i) all += "RCPT TO:<guess" + std::to_string(i) + "@next.test>\r\n";
+  for (int i = 0; i < 20; ++i) expected += "550 ";
+  client.send(all);
+  EXPECT_EQ(client.codes_to_end(), expected + "421");
+}
+
+TEST(Attacks, A9_vrfy_and_expn_say_the_same_of_everybody_in_the_same_time) {
+  Bench bench(with_list());
+  Client client(bench, "203.0.113.9");
+  client.greet();
+  std::map<std::string, std::vector<Duration>> took;
+  for (int round = 0; round < 20; ++round) {
+    for (const std::string verb : {"VRFY", "EXPN"}) {
+      for (const std::string who : {"john@next.test", "nobody@next.test"}) {
+        const Instant begun = bench.world.now();
+        EXPECT_EQ(client.ask(verb + " " + who), "252 2.1.5 Cannot verify, but will accept and attempt delivery\r\n");
+        took[who].push_back(bench.world.now() - begun);
+      }
+    }
+  }
+  auto median = [](std::vector<Duration> times) {
+    std::ranges::sort(times);
+    return std::chrono::duration<double>{times[times.size() / 2]}.count();
+  };
+  EXPECT_NEAR(median(took["john@next.test"]) / median(took["nobody@next.test"]), 1, 0.2);
+  EXPECT_TRUE(bench.verifier.asked.empty()) << "nobody is asked who exists";
 }
 
 TEST(Attacks, M1_M2_M4_big_headers_deep_mime_and_long_lines_pass_or_are_refused_within_bounds) {

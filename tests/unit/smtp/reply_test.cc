@@ -94,6 +94,7 @@ TEST(Golden, standard_replies_and_greetings) {
                              kTlsRequired,
                              kNoValidRecipients,
                              kRelayDenied,
+                             kNotAuthorized,
                              kMessageTooLarge,
                              kBadNewlineInMessage,
                              kNulInMessage,
@@ -113,6 +114,7 @@ TEST(Golden, standard_replies_and_greetings) {
   add(write_ehlo({.host = "mx.example.org", .message_bytes_max = 64 << 20, .mail_max = 1000, .rcpt_max = 1000}, out));
   add(write_ehlo({.host = "mx.example.org", .smtputf8 = false, .chunking = false}, out));
   add(write_ehlo({.host = "mx.example.org", .starttls = true}, out));
+  add(write_ehlo({.host = "mx.example.org", .xclient = true, .xforward = true}, out));
   std::string expected = golden_file("replies.txt"), wire;
   for (char c : expected) wire += c == '\n' ? "\r\n"s : std::string(1, c);
   EXPECT_EQ(all, wire);
@@ -129,7 +131,7 @@ TEST(Golden, our_own_parser_reads_every_reply) {
     rest = rest.subspan(step.consumed);
     replies += step.status == ReplyParser::Status::done;
   }
-  EXPECT_EQ(replies, 57);
+  EXPECT_EQ(replies, 59);
 }
 
 }  // namespace

@@ -277,7 +277,18 @@ TEST(Transaction, every_verb_has_a_decision) {
     EXPECT_EQ(decision.allowed(), row.offered && !needs_more) << row.name;
   }
   EXPECT_EQ(state.decide(Verb::unknown).refusal.code, 500);
-  EXPECT_EQ(state.decide(Verb::expn).refusal.code, 502);
+  EXPECT_EQ(state.decide(Verb::turn).refusal.code, 502);
+}
+
+TEST(Transaction, who_speaks_for_others_does_so_between_transactions) {
+  TransactionState state;
+  state.greeted(true);
+  state.mail_accepted();
+  for (Verb verb : {Verb::xclient, Verb::xforward}) EXPECT_EQ(state.decide(verb).refusal.code, 503);
+  state.reset();
+  for (Verb verb : {Verb::xclient, Verb::xforward}) EXPECT_TRUE(state.decide(verb).allowed());
+  state.start_over();
+  EXPECT_EQ(state.decide(Verb::mail).refusal.code, 503);
 }
 
 }  // namespace
