@@ -1,81 +1,12 @@
 // TLS towards next hops: what each policy makes of what a hop offers, and of what somebody on the path may do.
 #include <algorithm>
 
-#include "../tls/certificates.hh"
-#include "support.hh"
+#include "secured.hh"
 
 namespace ringpost::deliver {
 namespace {
 
 using namespace testing;
-using config::TlsPolicy;
-using tls::testing::files;
-using tls::testing::made_of;
-
-const std::string kOffer = "250-hop.test\r\n250-STARTTLS\r\n250-PIPELINING\r\n250 SIZE 1000000\r\n";
-constexpr std::array<std::byte, 32> kSecret{std::byte{1}};
-
-/// A hop with a certificate, and a client that knows whom to trust. The hop's engine runs on the bench's ring: it says the same time.
-class Secured {
- public:
-  explicit Secured(TlsPolicy policy, std::string host = "mx.test", const tls::Certificate& certificate = mx()) {
-    world_clock_.set(tls::testing::today() + minutes{1});
-    auto store = tls::TrustStore::read(as_bytes(files().root), world_clock_);
-    trust_ = std::move(*store);
-    config::Settings settings = small_settings();
-    settings.route.fallback = {.kind = config::Route::Kind::smtp, .host = host, .port = 25, .address = kHop};
-    settings.destinations = {{.domain = host, .tls = policy}};
-    bench_ = std::make_unique<Bench>(Script{.ehlo = kOffer}, settings);
-    engine_ = std::make_unique<tls::Engine>(bench_->ring);
-    bench_->deliverer.secure_with(std::make_shared<tls::ClientContext>(*engine_, tls::Version::tls12, &trust_));
-    bench_->world.jump_wall(tls::testing::today() + minutes{1} - bench_->world.wall_now());
-    server_ = std::make_unique<tls::ServerContext>(*engine_, tls::ServerOptions{.hostname = "mx.test", .tickets = {kSecret, bench_->ring.now()}});
-    EXPECT_TRUE(server_->use(std::array{&certificate}));
-    bench_->hop->script.tls = server_.get();
-  }
-  ~Secured() {
-    bench_->stop(minutes{1});
-    bench_->hop.reset();
-    EXPECT_EQ(engine_->buffers().lent(), 0u);
-    bench_->deliverer.secure_with(nullptr);
-    server_.reset();
-    engine_.reset();
-    bench_.reset();
-  }
-  static const tls::Certificate& mx() {
-    static const tls::Certificate made = made_of("mx", files().mx_chain, files().mx_key);
-    return made;
-  }
-  static const tls::Certificate& alone() {
-    static const tls::Certificate made = made_of("alone", files().alone, files().alone_key);
-    return made;
-  }
-  static const tls::Certificate& stranger() {
-    static const tls::Certificate made = made_of("stranger", files().stranger_chain, files().stranger_key);
-    return made;
-  }
-
-  Bench& bench() { return *bench_; }
-  Hop& hop() { return *bench_->hop; }
-  /// What became of one message: "+ clear", "+ tls", "~ tls_failed"...
-  std::string outcome() {
-    const int secured_before = hop().secured;
-    const Attempt& attempt = bench_->deliver();
-    const RecipientResult& result = attempt.results.at(0);
-    if (result.verdict == Verdict::delivered) return hop().secured > secured_before ? "+ tls" : "+ clear";
-    return (result.verdict == Verdict::deferred ? "~ " : "x ") + std::string{event::name_of(result.reason)};
-  }
-  bool told_anything() const {
-    return std::ranges::any_of(bench_->hop->lines, [](const std::string& line) { return line.starts_with("MAIL") || line.starts_with("RCPT"); });
-  }
-
- private:
-  tls::testing::FixedWorld world_clock_{WallTime{}};
-  tls::TrustStore trust_;
-  std::unique_ptr<tls::Engine> engine_;
-  std::unique_ptr<tls::ServerContext> server_;
-  std::unique_ptr<Bench> bench_;
-};
 
 TEST(Secure, mail_goes_under_tls_where_it_is_offered) {
   for (TlsPolicy policy : {TlsPolicy::automatic, TlsPolicy::opportunistic, TlsPolicy::encrypt, TlsPolicy::verify}) {
@@ -151,7 +82,8 @@ TEST(Attacks, T9_a_downgrade_costs_nothing_where_tls_is_demanded) {
 }
 
 TEST(Attacks, C2_what_stands_behind_the_answer_to_starttls_is_never_read_under_tls) {
-  for (const std::string& more : {"250 2.1.0 ok\r\n"s, "250-hop\r\n250 SIZE\r\n"s, "x"s, "\r\n"s, "220 again\r\n"s}) {
+  for (const std::string& more : {"250 2.1.0 ok\r\n"s, "250-hop\r\n250 SIZE\r\n"s, "250-hop\r\n250 AUTH PLAIN\r\n"s, "221 bye\r\n"s, "354 go\r\n"s,
+                                  "421 away\r\n"s, "503 no\r\n"s, "550 5.1.1 nobody\r\n"s, "x"s, "\r\n"s, "\x16\x03"s, "220 again\r\n"s}) {
     for (TlsPolicy policy : {TlsPolicy::encrypt, TlsPolicy::verify}) {
       Secured secured(policy);
       secured.hop().script.replies["STARTTLS"] = "220 2.0.0 go ahead\r\n" + more;
@@ -162,6 +94,26 @@ TEST(Attacks, C2_what_stands_behind_the_answer_to_starttls_is_never_read_under_t
     opportunistic.hop().script.replies["STARTTLS"] = "220 2.0.0 go ahead\r\n" + more;
     EXPECT_EQ(opportunistic.outcome(), "+ clear") << "on a connection of its own";
     EXPECT_EQ(opportunistic.hop().connections, 2);
+  }
+}
+
+// The sanitizers watch the rest: whatever the connection still had in hand must not be touched after it ended.
+TEST(Attacks, N7_tls_that_ends_in_the_middle_of_a_message_defers_it) {
+  for (const bool chunks : {false, true}) {
+    for (const Script::Cut cut : {Script::Cut::said_so, Script::Cut::silent}) {
+      for (const std::size_t at : {std::size_t{1}, std::size_t{20'000}, std::size_t{300'000}}) {
+        Secured secured(TlsPolicy::verify);
+        secured.hop().script.ehlo = chunks ? "250-hop.test\r\n250-STARTTLS\r\n250-PIPELINING\r\n250 CHUNKING\r\n" : kOffer;
+        secured.hop().script.cut = cut;
+        secured.hop().script.cut_at = at;
+        const std::size_t number = secured.bench().send({.content = std::string(400'000, 'x') + "\r\n"});
+        EXPECT_EQ(verdicts(secured.bench().attempt(number)), "~") << chunks << " " << at;
+        EXPECT_EQ(secured.hop().messages.size(), 0u);
+        secured.hop().script.cut_at = std::string::npos;
+        EXPECT_EQ(verdicts(secured.bench().attempt(number, 2)), "+") << "the next attempt";
+        EXPECT_EQ(secured.hop().messages.size(), 1u);
+      }
+    }
   }
 }
 

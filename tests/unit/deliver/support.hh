@@ -43,6 +43,9 @@ struct Script {
   std::function<std::optional<std::string>(const std::string&, const std::string&, int)> hook;
   bool knows_bdat = true;
   Duration delay{};  ///< before each reply
+  enum class Cut : std::uint8_t { said_so, silent };
+  std::size_t cut_at = std::string::npos;  ///< after so many bytes of a message the connection ends
+  Cut cut = Cut::silent;                   ///< with TLS's own goodbye, or without
   tls::ServerContext* tls = nullptr;  ///< what follows its 220 to STARTTLS; null: nobody is there to shake hands
 };
 
@@ -98,6 +101,10 @@ class Hop {
     bool last = false;
     std::string content;
     while (go_on && !stopping_) {
+      if (mode != Mode::command && content.size() + input.size() >= script.cut_at) {
+        if (script.cut == Script::Cut::said_so) co_await channel.shutdown(ring_.now() + minutes{1});
+        break;
+      }
       if (mode == Mode::data) {
         std::size_t end = input.starts_with(".\r\n") && content.empty() ? 0 : input.find("\r\n.\r\n");
         if (end != std::string::npos) {

@@ -464,6 +464,29 @@ TEST(Attacks, A4_an_address_beyond_ascii_needs_the_parameter) {
   EXPECT_NE(bench.intake.stored.at(0).content.find("with UTF8SMTP\r\n"), std::string::npos);
 }
 
+TEST(Attacks, C18_a_prefix_full_of_connections_gets_421_and_others_are_served) {
+  config::Settings settings = small_settings();
+  settings.limits.connections_per_prefix = 10;
+  for (const std::string prefix : {"198.51.100.", "2001:db8:1:2::"}) {
+    Bench bench(settings);
+    std::vector<std::unique_ptr<Client>> crowd;
+    std::size_t greeted = 0, refused = 0;
+    for (int i = 1; i <= 60; ++i) {
+      crowd.push_back(std::make_unique<Client>(bench, prefix + std::to_string(i)));
+      const std::string code = crowd.back()->codes(1);
+      greeted += code == "220";
+      refused += code == "421";
+    }
+    EXPECT_EQ(greeted, 10u);
+    EXPECT_EQ(refused, 50u);
+    for (const std::string other : {"198.51.101.1", "2001:db8:1:3::1"}) {
+      Client client(bench, other);
+      client.greet();
+      EXPECT_EQ(client.ask("QUIT").substr(0, 3), "221");
+    }
+  }
+}
+
 /// A server for next.test, where only john exists, as a list says.
 config::Settings with_list() {
   config::Settings settings = small_settings();

@@ -167,6 +167,28 @@ TEST(Attacks, E28_text_before_its_354_is_refused_under_tls_too) {
   EXPECT_TRUE(bench.intake.stored.empty());
 }
 
+// The oracle is in ~Bench, and with the sanitizers: no use of what ended.
+TEST(Attacks, C17_under_tls_too_a_connection_may_end_in_any_state) {
+  const std::string steps[] = {"EHLO client.test\r\n", "MAIL FROM:<a@client.test>\r\n", "RCPT TO:<b@next.test>\r\n", "BDAT 4\r\ntext", "BDAT 100000\r\nhalf"};
+  for (std::size_t count = 0; count <= std::size(steps); ++count) {
+    for (const bool rude : {false, true}) {
+      TlsBench bench{ListenerTls::implicit};
+      Client client(bench);
+      ASSERT_TRUE(client.start_tls());
+      client.begin();
+      for (std::size_t i = 0; i < count; ++i) {
+        client.send(steps[i]);
+        if (i < 4) EXPECT_NE(client.reply(), "");
+      }
+      if (rude) client.reset();
+      else client.close();
+      bench.run_for(seconds{10});
+      EXPECT_EQ(bench.server.sessions(), 0u) << count;
+      EXPECT_EQ(bench.intake.stored.size(), 0u);
+    }
+  }
+}
+
 TEST(Attacks, T2_a_handshake_that_does_not_come_ends_the_session) {
   TlsBench bench{ListenerTls::implicit};
   Client silent(bench), garbage(bench, "198.51.100.8", "GET / HTTP/1.0\r\n\r\n"), half(bench, "198.51.100.9", "\x16\x03\x01\x02\x00\x01\x00"sv);
