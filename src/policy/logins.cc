@@ -68,7 +68,7 @@ Duration LoginGuard::failed(const IpAddress& client, std::string_view login, con
     entry.banned_until = now + limits.ban;
     entry.failures = 0;
   };
-  if (!may_relay(client, limits.never_ban)) note(networks_.touch(name_of_network(client)));
+  if (!is_listed(client, limits.never_ban)) note(networks_.touch(name_of_network(client)));
   if (!login.empty()) note(logins_.touch(lower(login)));
   return limits.delay * (std::int64_t{1} << std::min(most > 0 ? most - 1 : 0, kDoublingsMax));
 }
