@@ -21,7 +21,10 @@ std::optional<std::uint32_t> negative_ttl(const Response& response) {
   return std::min(soa.ttl_s, std::get<Authority>(soa.data).minimum_s);
 }
 
-Failure failure_of(Rcode code) { return code == Rcode::refused ? Failure::refused : Failure::server_failure; }
+Failure failure_of(const Response& response) {
+  if (response.bogus) return Failure::bogus;
+  return response.rcode == Rcode::refused ? Failure::refused : Failure::server_failure;
+}
 
 }  // namespace
 
@@ -33,8 +36,19 @@ std::string_view failure_name(Failure failure) {
     case Failure::timed_out: return "no answer in time";
     case Failure::malformed: return "malformed answer";
     case Failure::overloaded: return "too many questions";
+    case Failure::bogus: return "DNSSEC does not hold";
   }
   return {};
+}
+
+Security security_of(const Answer& answer) {
+  if (answer.outcome == Outcome::failed) return Security::failed;
+  return answer.authenticated ? Security::secure : Security::insecure;
+}
+
+Security together(Security a, Security b) {
+  if (a == Security::insecure || b == Security::insecure) return Security::insecure;
+  return a == Security::failed ? a : b;
 }
 
 Interpretation interpret(const Response& response, std::string_view name, Type type) {
@@ -42,7 +56,7 @@ Interpretation interpret(const Response& response, std::string_view name, Type t
   Answer& answer = read.answer;
   answer.name = name;
   if (response.rcode != Rcode::no_error && response.rcode != Rcode::no_such_name) {
-    answer.failure = failure_of(response.rcode);
+    answer.failure = failure_of(response);
     return read;
   }
   std::uint32_t ttl = kNoTtl;

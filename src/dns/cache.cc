@@ -35,7 +35,7 @@ Duration time_to_keep(const Answer& answer) {
     case Outcome::no_such_name: return std::min<Duration>(seconds{answer.ttl_s}, kNegativeMax);
     case Outcome::failed: break;
   }
-  const bool of_the_name = answer.failure == Failure::server_failure || answer.failure == Failure::malformed;
+  const bool of_the_name = answer.failure == Failure::server_failure || answer.failure == Failure::malformed || answer.failure == Failure::bogus;
   return of_the_name ? kFailureTime : Duration{};
 }
 

@@ -17,6 +17,8 @@ std::uint64_t random_seed(runtime::Ring& ring) {
   return load_le<std::uint64_t>(seed.data());
 }
 
+constexpr std::uint16_t kSmtpPort = 25;
+
 Duration seconds_of(std::uint32_t ttl_s) { return std::chrono::seconds{ttl_s}; }
 
 /// "[192.0.2.1]" or "[IPv6:2001:db8::1]" (RFC 5321 section 4.1.3).
@@ -35,6 +37,7 @@ std::optional<IpAddress> parse_literal(std::string_view text) {
 /// The addresses of one host, while they are asked for.
 struct MailHosts::Lookup {
   Candidate candidate;
+  bool with_keys = false;
   std::uint32_t ttl_s = UINT32_MAX;
 };
 
@@ -59,6 +62,7 @@ Task<MailHostsAnswer> MailHosts::find(std::string domain, std::uint64_t party) {
   const Answer mx = co_await resolver_.ask(domain, Type::mx, party);
   answer.ttl = seconds_of(mx.ttl_s);
   answer.authenticated = mx.authenticated;
+  answer.name = mx.name;
   Ranking ranking;
   switch (mx.outcome) {
     case Outcome::failed: answer.failure = unanswered(mx.failure); co_return answer;
@@ -76,7 +80,8 @@ Task<MailHostsAnswer> MailHosts::find(std::string domain, std::uint64_t party) {
   const MailHostsSettings settings = settings_;  // one set of rules for the whole lookup
   std::vector<Lookup> lookups;
   for (Exchange& exchange : ranking.exchanges) {
-    lookups.push_back({.candidate = {.name = std::move(exchange.host), .preference = exchange.preference}});
+    lookups.push_back({.candidate = {.name = std::move(exchange.host), .preference = exchange.preference},
+                       .with_keys = settings.keys && mx.authenticated});
     Candidate& candidate = lookups.back().candidate;
     candidate.ourselves = std::ranges::find(settings.own_names, candidate.name) != settings.own_names.end();
   }
@@ -98,18 +103,23 @@ Task<MailHostsAnswer> MailHosts::find(std::string domain, std::uint64_t party) {
   co_return answer;
 }
 
-/// Both families, one beside the other.
+/// Both families, one beside the other; then the keys, for which must be known whether both are proven.
 Task<void> MailHosts::look_up(Lookup& lookup, std::uint64_t party) {
   runtime::Scope scope(resolver_.ring());
   scope.spawn(look_up_family(lookup, Type::aaaa, party));
   scope.spawn(look_up_family(lookup, Type::a, party));
   co_await scope.join();
+  Candidate& candidate = lookup.candidate;
+  if (!lookup.with_keys || (candidate.ipv4.empty() && candidate.ipv6.empty())) co_return;
+  candidate.keys = co_await find_keys(resolver_, {candidate.name, candidate.expanded, candidate.security, kSmtpPort}, party);
+  lookup.ttl_s = std::min(lookup.ttl_s, candidate.keys.ttl_s);
 }
 
 Task<void> MailHosts::look_up_family(Lookup& lookup, Type type, std::uint64_t party) {
   const Answer answer = co_await resolver_.ask(lookup.candidate.name, type, party);
   lookup.candidate.unanswered |= answer.outcome == Outcome::failed;
-  lookup.candidate.authenticated &= answer.authenticated;
+  lookup.candidate.security = together(lookup.candidate.security, security_of(answer));
+  if (answer.outcome != Outcome::failed) lookup.candidate.expanded = answer.name;
   lookup.ttl_s = std::min(lookup.ttl_s, answer.ttl_s);
   auto& addresses = type == Type::a ? lookup.candidate.ipv4 : lookup.candidate.ipv6;
   for (const Record& record : answer.records)

@@ -83,7 +83,7 @@ void choose(std::span<const Candidate> candidates, const MailHostsSettings& sett
     if (candidate.ourselves) own_preference = std::min<std::uint32_t>(own_preference, candidate.preference);
   for (const Candidate& candidate : candidates) {
     if (candidate.preference >= own_preference) continue;
-    MailHost host{candidate.name, candidate.preference, {}, candidate.authenticated};
+    MailHost host{candidate.name, candidate.preference, {}, candidate.security == Security::secure, candidate.keys};
     interleave(candidate, settings, host.addresses, any_private);
     for (const auto* family : {&candidate.ipv6, &candidate.ipv4})
       for (const IpAddress& address : *family) any_self |= use_of(address, settings) == AddressUse::ourselves;

@@ -34,8 +34,9 @@ struct Candidate {
   std::vector<IpAddress> ipv4, ipv6;
   bool ourselves = false;   ///< by name, or by any of its addresses
   bool unanswered = false;  ///< a lookup failed
-  bool authenticated = true;
-  std::uint32_t ttl_s = 0;
+  Security security = Security::secure;  ///< of its addresses
+  std::string expanded;                  ///< where its CNAMEs led
+  HostKeys keys;
 };
 
 /// Takes out what must not be connected to: private addresses, and every host at our own preference or behind it (RFC 5321

@@ -156,9 +156,22 @@ bool read_data(Reader& in, Record& record) {
     case Type::txt: record.data = read_text(in); return true;
     case Type::tlsa: record.data = read_association(in); return true;
     case Type::soa: record.data = read_authority(in); return true;
-    case Type::opt: break;
+    case Type::opt:
+    case Type::rrsig: break;
   }
   return false;
+}
+
+/// An OPT record's data. What is wrong in it says nothing about the answer: reading just ends there.
+void read_options(Reader in, Response& response) {
+  constexpr std::uint16_t kExtendedError = 15, kBogus = 6, kNsecMissing = 12;
+  while (in.sound() && in.left() > 0) {
+    const std::uint16_t option = in.u16(), size = in.u16();
+    Reader data = in.part(size);
+    if (!in.sound() || option != kExtendedError) continue;
+    const std::uint16_t code = data.u16();
+    response.bogus |= data.sound() && code >= kBogus && code <= kNsecMissing;
+  }
 }
 
 enum class Section : std::uint8_t { answer, authority, additional };
@@ -181,11 +194,12 @@ void read_record(Reader& in, Section section, Response& response) {
   if (record.type == Type::opt) {  // RFC 6891 section 6.1.1: in the additional section only, where it holds the code's upper bits
     if (section != Section::additional) return in.spoil();
     response.rcode = static_cast<Rcode>((ttl >> 24 << 4) | (static_cast<unsigned>(response.rcode) & 15u));
-    return;
+    return read_options(data, response);
   }
   if (record_class != kClassIn || section == Section::additional) return;
   if (section == Section::authority && record.type == Type::ns) response.referral = true;
   if (section == Section::authority && record.type != Type::soa) return;
+  response.signatures |= record.type == Type::rrsig;
   record.ttl_s = ttl > kTtlMax ? 0 : ttl;
   if (!read_data(data, record)) return;
   if (!data.sound() || data.left() != 0) return in.spoil();

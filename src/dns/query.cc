@@ -70,7 +70,7 @@ std::string canonical(std::string_view name) {
 }
 
 Result<std::vector<std::byte>> make_query(std::string_view name, Type type, std::uint16_t id, const QueryOptions& options) {
-  if (!is_askable(name)) return std::unexpected(Error{Errc::invalid});
+  if (!name.empty() && !is_askable(name)) return std::unexpected(Error{Errc::invalid});
   unsigned char* made = nullptr;
   int size = 0;
   const int status = ::ares_create_query(std::string{name}.c_str(), kClassIn, static_cast<int>(type), id, 1, &made, &size,

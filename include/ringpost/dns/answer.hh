@@ -25,6 +25,7 @@ enum class Failure : std::uint8_t {
   timed_out,   ///< no server answered in time, or none is worth asking just now
   malformed,   ///< an answer that breaks the format, or CNAMEs that lead nowhere
   overloaded,  ///< too many questions wait here
+  bogus,       ///< the resolver found that DNSSEC does not hold, and says so
 };
 std::string_view failure_name(Failure failure);
 
@@ -38,6 +39,16 @@ struct Answer {
 
   static Answer failed_by(Failure failure) { return {.outcome = Outcome::failed, .failure = failure}; }
 };
+
+/// How far an answer may be relied on (RFC 4035 section 4.3). "Bogus" and "indeterminate" are both `failed`: neither may be used.
+enum class Security : std::uint8_t {
+  secure,    ///< DNSSEC proves it, also that there is nothing
+  insecure,  ///< it is in no signed zone, or no resolver whose word counts says that it is
+  failed,
+};
+Security security_of(const Answer& answer);
+/// Of two answers that are used together: what is insecure stays so whatever the other one is.
+Security together(Security a, Security b);
 
 /// CNAMEs one after the other, however they come.
 inline constexpr int kAliasesMax = 8;

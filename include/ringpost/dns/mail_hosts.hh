@@ -8,6 +8,7 @@
 
 #include "ringpost/base/prng.hh"
 #include "ringpost/base/socket_address.hh"
+#include "ringpost/dns/host_keys.hh"
 #include "ringpost/dns/resolver.hh"
 #include "ringpost/event/event.hh"
 #include "ringpost/runtime/task.hh"
@@ -19,6 +20,7 @@ struct MailHost {
   std::uint16_t preference = 0;
   std::vector<IpAddress> addresses;  ///< never empty; the families take turns, so that a broken one falls back
   bool authenticated = false;        ///< its addresses are DNSSEC-proven
+  HostKeys keys;
   friend bool operator==(const MailHost&, const MailHost&) = default;
 };
 
@@ -37,6 +39,7 @@ struct MailHostsAnswer {
   std::optional<MailHostsFailure> failure;
   Duration ttl{};              ///< how long all of this holds; 0: look again next time
   bool authenticated = false;  ///< the list itself (the MX records, or that there are none) is DNSSEC-proven
+  std::string name;            ///< where the CNAMEs of the domain led; the domain itself when there were none
   bool implicit = false;       ///< no MX records: the domain's own addresses
 };
 
@@ -46,6 +49,7 @@ struct MailHostsSettings {
   bool allow_private = false;            ///< deliver to loopback, private and link-local addresses
   std::size_t hosts_max = 20;            ///< of one domain; the rest is not looked up
   std::size_t addresses_per_host_max = 8;
+  bool keys = true;  ///< look for the hosts' keys, where the MX records are DNSSEC-proven
 };
 
 /// Lookups of mail hosts. Verdicts:

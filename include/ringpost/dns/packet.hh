@@ -25,6 +25,7 @@ enum class Type : std::uint16_t {
   aaaa = 28,
   srv = 33,
   opt = 41,
+  rrsig = 46,
   tlsa = 52,
 };
 
@@ -94,6 +95,8 @@ struct Response {
   bool recursive = false;           ///< the server would look further for us (RA)
   bool authenticated = false;       ///< the AD bit as it came; whether to believe it is the caller's decision
   bool referral = false;            ///< the authority section names other servers to ask
+  bool signatures = false;          ///< there are RRSIG records in the answer section: the server does not strip them
+  bool bogus = false;               ///< it says that DNSSEC does not hold for what it found (RFC 8914 section 4, codes 6 to 12)
   std::vector<Record> answers;      ///< of the types above and class IN; others are checked and left out
   std::vector<Record> authorities;  ///< SOA records of the authority section
 };
@@ -103,7 +106,7 @@ struct QueryOptions {
   Prng* letters = nullptr;  ///< mixes upper and lower case, so that a forger has more to guess
 };
 
-/// One question with recursion desired.
+/// One question with recursion desired; of an empty `name`: about the root.
 /// Errors: invalid: no name one can ask for. not_found: a name that never is in DNS (.onion, RFC 7686).
 Result<std::vector<std::byte>> make_query(std::string_view name, Type type, std::uint16_t id, const QueryOptions& options);
 

@@ -259,10 +259,13 @@ TEST_F(MailHostsTest, a_domain_of_another_script_is_asked_for_in_ascii) {
 TEST_F(MailHostsTest, holds_for_the_shortest_time_and_is_proven_by_all_it_rests_on) {
   w_.resolver.apply({.servers = {kFirst}, .trust_ad = TrustAd::yes});
   zone_.authentic = true;
+  zone_.negative_ttl = 200;
   zone_.mx("example.com", 10, "a.example", 500).a("a.example", "203.0.113.1", 90).a("a.example", "2a00::1", 400);
   const auto answer = find("example.com");
   EXPECT_EQ(answer.ttl, seconds{90});
   EXPECT_TRUE(answer.authenticated && answer.hosts[0].authenticated);
+  zone_.mx("keys.example", 10, "b.example", 500).a("b.example", "203.0.113.2", 400).a("b.example", "2a00::2", 400);
+  EXPECT_EQ(find("keys.example").ttl, seconds{200}) << "nor longer than that there are no keys";
 }
 
 TEST_F(MailHostsTest, D5_while_the_resolver_is_dead_mail_waits) {

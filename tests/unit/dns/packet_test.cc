@@ -34,6 +34,11 @@ TEST(DnsQuery, has_one_question_recursion_edns_and_the_do_bit) {
   EXPECT_EQ(plain, data_of(W{}.u16(0x1234).u16(0x0100).u16(1).u16(0).u16(0).u16(0).name("example.com").u16(28).u16(1)));
 }
 
+TEST(DnsQuery, of_no_name_is_about_the_root) {
+  const Octets packet = query_for("", Type::soa, {.edns = false});
+  EXPECT_EQ(packet, data_of(W{}.u16(0x1234).u16(0x0100).u16(1).u16(0).u16(0).u16(0).u8(0).u16(6).u16(1)));
+}
+
 TEST(DnsQuery, mixes_the_case_of_letters_and_nothing_else) {
   Prng prng(7);
   const Octets plain = query_for("mail-1.example.com", Type::a);
@@ -290,6 +295,35 @@ TEST(DnsAnswer, cnames_are_followed_and_strangers_are_not_looked_at) {
   EXPECT_EQ(read.answer.records.size(), 1u);
   EXPECT_EQ(read.answer.ttl_s, 40u);
   EXPECT_EQ(read.aliases, 2);
+}
+
+// RFC 8914: what a resolver says of why it failed. Only the codes that mean a failed validation count.
+TEST(DnsAnswer, T7_bogus_is_told_apart_from_a_failure_of_the_server) {
+  auto failure = [](const Octets& options) {
+    W packet(1, W::kResponse | W::kRecursion | 2);
+    packet.question("a.example", Type::mx).record("", Type::opt, 0x8000, options, 10);
+    return meaning_of(packet).answer.failure;
+  };
+  auto extended = [](unsigned code) { return data_of(W{}.u16(15).u16(2).u16(code)); };
+  for (unsigned code = 0; code < 30; ++code) EXPECT_EQ(failure(extended(code)) == Failure::bogus, code >= 6 && code <= 12) << code;
+  const Octets with_others = data_of(W{}.u16(10).u16(3).u8(1).u8(2).u8(3).u16(15).u16(6).u16(9).u32(0x6f6f6f6f).u16(15).u16(2).u16(22));
+  EXPECT_EQ(failure(with_others), Failure::bogus);
+  EXPECT_EQ(failure({}), Failure::server_failure);
+  for (std::size_t cut = 1; cut < 6; ++cut) {
+    Octets options = extended(6);
+    options.resize(cut);
+    EXPECT_EQ(failure(options), Failure::server_failure) << "an option that ends early says nothing";
+  }
+  EXPECT_EQ(failure(data_of(W{}.u16(15).u16(1).u8(6))), Failure::server_failure);
+  EXPECT_EQ(failure(data_of(W{}.u16(15).u16(9).u16(6))), Failure::server_failure);
+}
+
+TEST(DnsPacket, knows_whether_signatures_came_with_it) {
+  const Octets signature(24);
+  auto signatures = [](const W& packet) { return parse_response(packet.bytes())->signatures; };
+  EXPECT_TRUE(signatures(W{}.question("a.example", Type::a).record("a.example", Type::rrsig, 60, signature)));
+  EXPECT_FALSE(signatures(W{}.question("a.example", Type::a).record("a.example", Type::a, 60, a_data("192.0.2.1"))));
+  EXPECT_FALSE(signatures(W{}.question("a.example", Type::a).record("a.example", Type::rrsig, 60, signature, 8)));
 }
 
 TEST(DnsAnswer, D1_each_kind_of_no) {

@@ -1,20 +1,20 @@
 #include "zone_server.hh"
 
+#include <algorithm>
+
 namespace ringpost::dns {
 
 using runtime::Task;
 
-namespace {
-
 /// The question of a query made by make_query: its name as text, and where it ends.
-struct Asked {
+struct Zone::Asked {
   std::string name;
   Type type;
   std::size_t end;
   bool edns;
 };
 
-Asked read_question(Bytes query) {
+Zone::Asked Zone::read_question(Bytes query) {
   Asked asked{};
   std::size_t at = kHeaderBytes;
   while (query[at] != std::byte{0}) {
@@ -30,15 +30,32 @@ Asked read_question(Bytes query) {
   return asked;
 }
 
-}  // namespace
-
+// DNSSEC proves an answer when all names on the way to it are in signed zones.
 std::optional<Octets> Zone::answer(Bytes query, bool tcp) {
+  constexpr std::byte kAuthentic{0x20};
+  std::optional<Octets> packet = reply(query, tcp);
+  if (packet && authentic && !proves(*packet, read_question(query))) (*packet)[3] &= ~kAuthentic;
+  return packet;
+}
+
+bool Zone::proves(const Octets& packet, const Asked& question) const {
+  auto is_in = [](std::string_view below, const std::string& zone) { return below == zone || below.ends_with("." + zone); };
+  auto is_unproven = [&](std::string_view below) { return std::ranges::any_of(unproven, [&](const std::string& zone) { return is_in(below, zone); }); };
+  const auto response = parse_response(packet);
+  if (is_unproven(question.name)) return false;
+  return response && std::ranges::none_of(response->answers, [&](const Record& record) {
+    const auto* target = record.type != question.type ? std::get_if<std::string>(&record.data) : nullptr;
+    return is_unproven(record.owner) || (target && is_unproven(*target));
+  });
+}
+
+std::optional<Octets> Zone::reply(Bytes query, bool tcp) {
   using W = PacketWriter;
   const Asked question = read_question(query);
   ++asked[question.name + "/" + std::to_string(static_cast<unsigned>(question.type)) + (tcp ? "/tcp" : "")];
   const auto own = habits_.find(question.name);
   const Habit habit = own == habits_.end() ? everywhere : own->second;
-  if (habit == Habit::silent) return std::nullopt;
+  if (habit == Habit::silent || silent_types.contains(question.type)) return std::nullopt;
 
   const auto id = static_cast<std::uint16_t>(static_cast<unsigned>(query[0]) << 8 | static_cast<unsigned>(query[1]));
   unsigned flags = W::kResponse | W::kRecursion | (authentic ? W::kAuthentic : 0);
@@ -48,6 +65,8 @@ std::optional<Octets> Zone::answer(Bytes query, bool tcp) {
     return packet;
   };
   if (habit == Habit::servfail) return begin(2).bytes();
+  if (habit == Habit::bogus)
+    return begin(2).count(10).u8(0).u16(static_cast<unsigned>(Type::opt)).u16(1232).u32(0x8000).u16(6).u16(15).u16(2).u16(6).bytes();
   if (habit == Habit::refuse) return begin(5).bytes();
   if (habit == Habit::no_edns && question.edns) return W(id, W::kResponse | 1).bytes();
   if (habit == Habit::truncate && !tcp) return begin(W::kTruncated).bytes();
@@ -83,6 +102,7 @@ std::optional<Octets> Zone::answer(Bytes query, bool tcp) {
     return bytes;
   }
   for (const Data& data : found->second) packet.record(name, question.type, data.ttl, data.data);
+  if (authentic && !strips) packet.record(name, Type::rrsig, 300, Octets(24));
   Octets bytes = packet.bytes();
   if (!tcp && bytes.size() > udp_bytes_max) return begin(W::kTruncated).bytes();
   if (habit == Habit::lower_case) {

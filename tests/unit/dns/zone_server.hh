@@ -20,6 +20,7 @@ namespace ringpost::dns {
 enum class Habit : std::uint8_t {
   normal,
   servfail,
+  bogus,       ///< the same, and says that DNSSEC is the reason (RFC 8914)
   refuse,
   silent,
   lame,        ///< a referral instead of an answer
@@ -47,6 +48,9 @@ class Zone {
   Zone& cname(std::string_view name, std::string_view target, std::uint32_t ttl = 300) {
     return add(name, Type::cname, name_data(target), ttl);
   }
+  Zone& tlsa(std::string_view name, unsigned usage, unsigned selector, unsigned matching, Bytes data, std::uint32_t ttl = 300) {
+    return add(name, Type::tlsa, data_of(PacketWriter{}.u8(usage).u8(selector).u8(matching).raw(data)), ttl);
+  }
   /// A name that exists without records.
   Zone& empty(std::string_view name) {
     names_.insert(std::string{name});
@@ -63,14 +67,21 @@ class Zone {
   /// Of all names without a habit of their own.
   Habit everywhere = Habit::normal;
   bool authentic = false;  ///< sets AD
+  std::set<std::string> unproven;  ///< zones for which it does not, all the same
+  bool strips = false;     ///< leaves signatures out of authentic answers
   bool chase = true;       ///< follows CNAMEs within one answer
   std::uint32_t negative_ttl = 60;
   std::size_t udp_bytes_max = 1232;
+  std::set<Type> silent_types;  ///< questions about these get no answer
   std::map<std::string, std::size_t> asked;  ///< name and type in numbers, how often
 
   std::optional<Octets> answer(Bytes query, bool tcp);
 
  private:
+  struct Asked;
+  static Asked read_question(Bytes query);
+  std::optional<Octets> reply(Bytes query, bool tcp);
+  bool proves(const Octets& packet, const Asked& question) const;
   struct Data {
     Octets data;
     std::uint32_t ttl;
