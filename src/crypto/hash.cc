@@ -3,6 +3,7 @@
 #include <wolfssl/options.h>
 #include <wolfssl/wolfcrypt/hmac.h>
 #include <wolfssl/wolfcrypt/sha256.h>
+#include <wolfssl/wolfcrypt/sha512.h>
 
 #include <algorithm>
 #include <new>
@@ -25,6 +26,12 @@ Digest256 sha256(std::initializer_list<Bytes> parts) {
   RP_ASSERT(wc_Sha256Final(&state, out(digest)) == 0);
   wc_Sha256Free(&state);
   wipe({reinterpret_cast<std::byte*>(&state), sizeof state});
+  return digest;
+}
+
+Digest512 sha512(Bytes bytes) {
+  Digest512 digest;
+  RP_ASSERT(wc_Sha512Hash(in(bytes), static_cast<word32>(bytes.size()), out(digest)) == 0);
   return digest;
 }
 

@@ -1,22 +1,12 @@
 #include "tls/parsed.hh"
 
-#include <wolfssl/options.h>
-#include <wolfssl/wolfcrypt/asn.h>
-#include <wolfssl/wolfcrypt/asn_public.h>
-
 #include <algorithm>
-#include <memory>
+
+#include "tls/decoded.hh"
 
 namespace ringpost::tls {
 
 namespace {
-
-struct Freed {
-  void operator()(DecodedCert* certificate) const {
-    wc_FreeDecodedCert(certificate);
-    delete certificate;
-  }
-};
 
 std::optional<KeyKind> kind_of(word32 algorithm) {
   if (algorithm == RSAk) return KeyKind::rsa;
@@ -61,9 +51,8 @@ std::optional<WallTime> parse_time(Bytes der) {
 }
 
 std::optional<Parsed> parse_der(Bytes der) {
-  std::unique_ptr<DecodedCert, Freed> decoded{new DecodedCert};
-  wc_InitDecodedCert(decoded.get(), reinterpret_cast<const byte*>(der.data()), static_cast<word32>(der.size()), nullptr);
-  if (wc_ParseCert(decoded.get(), CERT_TYPE, NO_VERIFY, nullptr) != 0) return std::nullopt;
+  const DecodedPtr decoded = decode(der);
+  if (!decoded) return std::nullopt;
   Parsed parsed;
   static_assert(sizeof decoded->subjectHash >= sizeof(NameHash) && sizeof decoded->issuerHash >= sizeof(NameHash));
   std::copy_n(reinterpret_cast<const std::byte*>(decoded->subjectHash), parsed.subject.size(), parsed.subject.begin());

@@ -1,4 +1,4 @@
-// SHA-256, HMAC-SHA-256 and HKDF (RFC 2104, RFC 5869).
+// SHA-256, SHA-512, HMAC-SHA-256 and HKDF (RFC 2104, RFC 5869).
 #pragma once
 
 #include <array>
@@ -11,9 +11,11 @@
 namespace ringpost::crypto {
 
 using Digest256 = std::array<std::byte, 32>;
+using Digest512 = std::array<std::byte, 64>;
 
 /// Digest of the parts, one behind the other.
 Digest256 sha256(std::initializer_list<Bytes> parts);
+Digest512 sha512(Bytes bytes);
 
 /// HMAC-SHA-256 over bytes that come in pieces. Its state is wiped when it dies.
 class HmacSha256 {

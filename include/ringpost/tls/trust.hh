@@ -20,6 +20,7 @@ enum class PeerVerdict : std::uint8_t {
   unreadable,      ///< a certificate that matters is no X.509
   self_signed,     ///< by itself alone
   unknown_issuer,  ///< the chain leads to no root of ours
+  no_tlsa_match,   ///< DANE: no TLSA record is about it
   bad_chain,       ///< a signature is wrong, or a certificate may not issue what it issued
   not_yet_valid,
   expired,
