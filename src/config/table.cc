@@ -477,8 +477,9 @@ constexpr Key kTable[] = {
          .fallback = "auto",
          .help = "How mail for DOMAIN is secured on its way, where its route is mx; else DOMAIN is a next hop as its route names it. none: in "
                  "clear. opportunistic: TLS where it is offered and works, else in clear. encrypt: TLS or not at all. verify: the same, with a "
-                 "certificate for DOMAIN that tls.trust_file leads to; what does not hold is tried again until queue.lifetime. auto: "
-                 "opportunistic."}),
+                 "certificate for DOMAIN that tls.trust_file leads to; what does not hold is tried again until queue.lifetime. dane: the "
+                 "same, with a certificate that TLSA records agree with which DNSSEC proves (RFC 7672). auto: dane where there are such "
+                 "records, else opportunistic."}),
     key<MEMBER_OF(destinations, DestinationLimits::domain, connections_max)>(
         {.name = "destination.DOMAIN.connections_max",
          .type = Type::integer,

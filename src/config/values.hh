@@ -26,7 +26,7 @@ inline constexpr std::array<std::string_view, 2> kWords<TlsMinimum>{"1.2", "1.3"
 template <>
 inline constexpr std::array<std::string_view, 2> kWords<WhenUnavailable>{"defer", "buffer"};
 template <>
-inline constexpr std::array<std::string_view, 5> kWords<TlsPolicy>{"auto", "none", "opportunistic", "encrypt", "verify"};
+inline constexpr std::array<std::string_view, 6> kWords<TlsPolicy>{"auto", "none", "opportunistic", "encrypt", "verify", "dane"};
 template <>
 inline constexpr std::array<std::string_view, 2> kWords<WhenUnsure>{"defer", "accept"};
 template <>

@@ -13,6 +13,7 @@ void Attempt::begin(std::size_t all, std::span<const std::uint32_t> only) {
     result.reports = false;
   }
   host = {};
+  tls.reset();
 }
 
 void Attempt::give_rest(const queue::Message& message, const RecipientResult& result) {

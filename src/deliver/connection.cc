@@ -36,11 +36,17 @@ Connection::Connection(runtime::Ring& ring, std::shared_ptr<const config::Settin
       hop_(hop),
       messages_max_(messages_max),
       security_(std::move(security)),
+      proof_(security_.proofs ? proof_of(*security_.proofs, target) : nullptr),
+      protection_(protection(security_.policy, proof_)),
       parser_(std::make_unique<smtp::ReplyParser>()) {}
 
 Connection::~Connection() = default;
 
 runtime::Task<Outcome> Connection::open(Instant latest) {
+  if (auto trouble = forbidden()) {
+    tls_result_ = result_so_far();
+    co_return std::unexpected(std::move(*trouble));
+  }
   auto socket = ring_.open_socket(target_, runtime::SocketKind::stream);
   if (!socket) co_return std::unexpected(broken(socket.error()));
   socket_ = *socket;

@@ -10,6 +10,7 @@
 
 #include "ringpost/config/settings.hh"
 #include "ringpost/deliver/outgoing.hh"
+#include "ringpost/deliver/proof.hh"
 #include "ringpost/runtime/ring.hh"
 #include "ringpost/smtp/extensions.hh"
 #include "ringpost/smtp/reply_parser.hh"
@@ -33,6 +34,7 @@ struct Security {
   config::TlsPolicy policy = config::TlsPolicy::automatic;
   std::string name;                       ///< who the next hop is to be; empty: it does not matter
   std::shared_ptr<tls::ClientContext> context;  ///< null: there is no TLS here
+  std::shared_ptr<const Proofs> proofs;         ///< of the hosts it may go to; null: of none
 };
 
 /// LMTP (RFC 2033) is SMTP with another greeting, and with an answer for each recipient behind the message.
@@ -87,6 +89,8 @@ class Connection {
   /// It could not be opened because TLS did not work, which its policy does not demand: another one to the same host goes without.
   bool may_go_in_clear() const { return tls_in_vain_; }
   bool secured() const { return channel_ && channel_->secured(); }
+  /// How it is secured, once that is decided.
+  const std::optional<event::TlsResult>& tls_result() const { return tls_result_; }
   /// A Unix socket goes down in the books as this machine's LMTP port.
   event::Host host() const {
     if (!target_.is_ip()) return {IpAddress::from_ipv4(0x7f000001), 24};
@@ -121,8 +125,12 @@ class Connection {
   Instant deadline(Duration patience) const;
 
   // secure.cc: TLS
+  std::optional<Trouble> forbidden() const;
   runtime::Task<Outcome> secure();
+  runtime::Task<Outcome> shake_hands();
   bool wants_tls() const;
+  event::TlsResult result_so_far() const;
+  Outcome in_clear(event::TlsResult::Shortfall why);
   Trouble insecure(event::Reason reason, std::string_view text);
   Trouble in_vain(Trouble trouble);
 
@@ -158,6 +166,9 @@ class Connection {
   HopMemory& hop_;
   std::uint64_t messages_max_;
   Security security_;
+  const HostProof* proof_;
+  Protection protection_;
+  std::optional<event::TlsResult> tls_result_;
   Fd socket_;
   std::unique_ptr<tls::Channel> channel_;
   runtime::Chunk input_;

@@ -106,6 +106,12 @@ std::string Deliverer::site_key(const Way& way) {
     case config::TlsPolicy::opportunistic: key += " tls=opportunistic"; break;
     case config::TlsPolicy::encrypt: key += " tls=encrypt"; break;
     case config::TlsPolicy::verify: key += " tls=verify:" + way.tls_name; break;
+    case config::TlsPolicy::dane: key += " tls=dane"; break;
+  }
+  // The same hosts may be proven for one domain and not for another, whose zone is not signed.
+  if (!way.domain.empty() && std::ranges::any_of(way.hosts->proofs, &HostProof::binds)) {
+    key += " tlsa";
+    if (std::ranges::any_of(way.hosts->proofs, &HostProof::names_an_authority)) key += ":" + way.domain;
   }
   return key;
 }

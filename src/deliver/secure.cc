@@ -1,6 +1,7 @@
 // STARTTLS (RFC 3207), the client's part: when it is asked for, and what is made of what comes of it.
 #include <algorithm>
-#include <array>
+#include <optional>
+#include <vector>
 
 #include "deliver/connection.hh"
 
@@ -13,45 +14,97 @@ constexpr Duration kInClear = std::chrono::minutes(10);
 
 }  // namespace
 
+// What the policy rules out before anything is said to the host.
+std::optional<Trouble> Connection::forbidden() const {
+  using event::Reason;
+  auto deferred = [this](const event::ReplyCode& reply, std::string_view text) {
+    return Trouble{RecipientResult::Verdict::deferred, protection_.refusal, reply, std::string{text}};
+  };
+  switch (protection_.refusal) {
+    case Reason::none: return std::nullopt;
+    case Reason::tlsa_unavailable: return deferred({451, 4, 4, 3}, "No usable answer from DNS about the next hop's TLSA records");
+    case Reason::resolver_not_validating: return deferred({451, 4, 3, 5}, "DANE is demanded, and the resolvers of this server do not validate");
+    default: return deferred({451, 4, 7, 4}, "DANE is demanded, and no usable TLSA record of the next hop is proven");
+  }
+}
+
 bool Connection::wants_tls() const {
-  if (!security_.context || security_.policy == config::TlsPolicy::none) return false;
-  if (config::demands_tls(security_.policy)) return true;
+  if (!security_.context || protection_.policy == config::TlsPolicy::none) return false;
+  if (config::demands_tls(protection_.policy)) return true;
   return std::ranges::none_of(hop_.in_clear, [this](const HopMemory::InClear& one) { return one.host == target_ && ring_.now() < one.until; });
+}
+
+event::TlsResult Connection::result_so_far() const {
+  using Policy = event::TlsResult::Policy;
+  event::TlsResult result{.shortfall = protection_.shortfall};
+  switch (protection_.policy) {
+    case config::TlsPolicy::none: result.policy = Policy::none; break;
+    case config::TlsPolicy::automatic:
+    case config::TlsPolicy::opportunistic: result.policy = Policy::opportunistic; break;
+    case config::TlsPolicy::encrypt: result.policy = Policy::encrypt; break;
+    case config::TlsPolicy::verify: result.policy = Policy::verify; break;
+    case config::TlsPolicy::dane: result.policy = Policy::dane; break;
+  }
+  return result;
+}
+
+// Good where it is allowed; the text is for where it is not.
+Outcome Connection::in_clear(event::TlsResult::Shortfall why) {
+  tls_result_ = result_so_far();
+  if (protection_.policy == config::TlsPolicy::none) return {};
+  tls_result_->shortfall = why;
+  if (!config::demands_tls(protection_.policy)) return {};
+  return std::unexpected(insecure(event::Reason::tls_not_offered, "No TLS is to be had, and this mail is not sent without"));
 }
 
 // In clear where that is allowed and nothing else was to be had.
 runtime::Task<Outcome> Connection::secure() {
-  const bool demanded = config::demands_tls(security_.policy);
+  using Shortfall = event::TlsResult::Shortfall;
   const Duration patience = settings_->deliver.timeout.command;
-  if (!wants_tls() || !capabilities_.starttls) {
-    if (!demanded) co_return Outcome{};
-    co_return std::unexpected(insecure(event::Reason::tls_not_offered, "No TLS is offered, and this mail is not sent without"));
-  }
+  if (!capabilities_.starttls) co_return in_clear(Shortfall::not_offered);
+  if (!wants_tls()) co_return in_clear(Shortfall::failed);
+  tls_result_ = result_so_far();
+  tls_result_->shortfall = Shortfall::failed;
   queue_line({"STARTTLS"});
   auto sent = co_await flush(patience);
   if (!sent) co_return std::unexpected(in_vain(sent.error()));
   auto answer = co_await read_final(patience);
   if (!answer) co_return std::unexpected(in_vain(answer.error()));
-  if (answer->code != 220) {
-    if (!demanded) co_return Outcome{};
-    co_return std::unexpected(insecure(event::Reason::tls_not_offered, "STARTTLS was refused, and this mail is not sent without"));
-  }
+  if (answer->code != 220) co_return in_clear(Shortfall::not_offered);
   // What lies behind the 220 came in clear, perhaps from somebody on the path: it must not be read as said under TLS (attack C2).
   if (!input_.empty()) co_return std::unexpected(in_vain(insecure(event::Reason::tls_failed, "Something stands behind the answer to STARTTLS")));
   input_.release();
-  const bool verify = security_.policy == config::TlsPolicy::verify;
-  const std::array<std::string_view, 1> names{security_.name};
-  const tls::ClientOptions options{.server_name = security_.name,
-                                   .names = std::span{names}.first(security_.name.empty() ? 0 : 1),
-                                   .must_be_ok = verify};
-  auto shaken = co_await channel_->connect_tls(*security_.context, options, deadline(patience));
+  auto shaken = co_await shake_hands();
+  if (!shaken) co_return shaken;
+  co_return co_await say_hello();
+}
+
+runtime::Task<Outcome> Connection::shake_hands() {
+  const bool dane = protection_.policy == config::TlsPolicy::dane;
+  const bool verify = dane || protection_.policy == config::TlsPolicy::verify;
+  // With TLSA records it is asked for by their name, usable or not (RFC 7672 section 8.1).
+  const bool by_proof = dane || security_.policy == config::TlsPolicy::automatic;
+  const std::string_view name = by_proof && proof_ && proof_->status == HostProof::Status::found ? proof_->base : security_.name;
+  std::vector<std::string_view> names;
+  if (dane) names.assign(proof_->names.begin(), proof_->names.end());
+  else if (!name.empty()) names = {name};
+  std::optional<tls::DaneJudge> judge;
+  if (dane) judge.emplace(proof_->records, names, security_.context->engine());
+  const tls::ClientOptions options{.server_name = name, .names = names, .must_be_ok = verify, .judge = judge ? &*judge : nullptr};
+  auto shaken = co_await channel_->connect_tls(*security_.context, options, deadline(settings_->deliver.timeout.command));
   if (!shaken && shaken.error().code == Errc::permission) {
     std::string text{"The next hop's certificate is not accepted: "};
     text += tls::verdict_name(channel_->handshake().peer);
-    co_return std::unexpected(insecure(event::Reason::peer_not_verified, text));
+    tls_result_->shortfall = event::TlsResult::Shortfall::certificate;
+    co_return std::unexpected(insecure(dane ? event::Reason::tlsa_mismatch : event::Reason::peer_not_verified, text));
   }
   if (!shaken) co_return std::unexpected(in_vain(insecure(event::Reason::tls_failed, "The TLS handshake failed")));
-  co_return co_await say_hello();
+  const tls::Handshake& handshake = channel_->handshake();
+  tls_result_ = result_so_far();
+  tls_result_->version = handshake.version == tls::Version::tls13 ? 0x0304 : 0x0303;
+  tls_result_->suite = handshake.suite_number;
+  tls_result_->verified = verify;
+  co_return Outcome{};
 }
 
 // The mail stays ours: an hour later the hop may be well again (RFC 3463 sections 3.8, X.7.4 and X.7.5).
@@ -64,7 +117,7 @@ Trouble Connection::insecure(event::Reason reason, std::string_view text) {
 // TLS did not work. Unless it is demanded, the next connection does without.
 Trouble Connection::in_vain(Trouble trouble) {
   usable_ = false;
-  if (config::demands_tls(security_.policy)) return trouble;
+  if (config::demands_tls(protection_.policy)) return trouble;
   tls_in_vain_ = true;
   std::erase_if(hop_.in_clear, [this](const HopMemory::InClear& one) { return one.host == target_ || one.until <= ring_.now(); });
   hop_.in_clear.push_back({target_, ring_.now() + kInClear});

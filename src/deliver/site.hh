@@ -52,6 +52,7 @@ struct Site {
   Protocol protocol = Protocol::smtp;
   config::TlsPolicy tls = config::TlsPolicy::automatic;
   std::string tls_name;                  ///< who its hosts are to be
+  std::shared_ptr<const Proofs> proofs;  ///< what DNS proves of them
   HopMemory memory;
 
   Account* account = nullptr;

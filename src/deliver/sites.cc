@@ -36,6 +36,7 @@ Site& Deliverer::site_of(const Way& way) {
     site->tls_name = way.tls_name;
     set_limits(*site);
   }
+  site->proofs = way.domain.empty() ? nullptr : std::make_shared<const Proofs>(way.hosts->proofs);
   site->addresses = way.domain.empty() ? std::vector{way.route->address} : way.hosts->addresses;
   site->used = surroundings_.ring.now();
   return *site;

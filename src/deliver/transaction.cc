@@ -51,6 +51,7 @@ runtime::Task<Next> Connection::deliver(Outgoing& outgoing, const queue::Message
   const bool reused = messages_ > 0;
   heard_ = chunking_failed_ = false;
   attempt.host = host();
+  attempt.tls = tls_result_;
   transaction_deadline_ = ring_.now() + settings_->deliver.timeout.transaction;
   auto fitting = fits(outgoing, attempt);
   if (!fitting) {

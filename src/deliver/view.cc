@@ -66,6 +66,7 @@ runtime::Task<WayView> Deliverer::explain(std::string address) {
   view.addresses = way.domain.empty() ? std::vector{way.route->address} : way.hosts->addresses;
   view.tls = way.tls;
   view.tls_name = way.tls_name;
+  view.proofs = std::make_shared<const Proofs>(view.hosts->proofs);
   view.lmtp = way.route->kind == config::Route::Kind::lmtp;
   for (const auto& [id, site] : sites_)
     if (site->key == view.site_name) view.site = view_of(*site);

@@ -80,7 +80,7 @@ runtime::Task<bool> Deliverer::deliver_one(Site& site, std::unique_ptr<Connectio
   attempt.begin(message.recipients.size(), job.recipients);
   bool reached = true, tried = false;
   for (Next next = Next::fresh_connection; next != Next::done; tried = true) {
-    auto opened = co_await ensure_open(site, connection, attempt.host);
+    auto opened = co_await ensure_open(site, connection, attempt);
     reached = opened.has_value();
     if (!reached && !tried && site.open > 0 && !stopping_ && !cutting_) {
       // One connection too many, while others work: they take the message, and nothing happened to it.
@@ -97,8 +97,8 @@ runtime::Task<bool> Deliverer::deliver_one(Site& site, std::unique_ptr<Connectio
   co_return reached;
 }
 
-// A usable connection in `connection`, or why there is none; `host` is the one that was tried last.
-runtime::Task<std::expected<void, Trouble>> Deliverer::ensure_open(Site& site, std::unique_ptr<Connection>& connection, event::Host& host) {
+// A usable connection in `connection`, or why there is none; `attempt` gets the host that was tried last.
+runtime::Task<std::expected<void, Trouble>> Deliverer::ensure_open(Site& site, std::unique_ptr<Connection>& connection, Attempt& attempt) {
   if (connection && connection->usable()) co_return std::expected<void, Trouble>{};
   co_await close(site, connection);
   metrics::ShardMetrics& metrics = surroundings_.metrics;
@@ -106,14 +106,16 @@ runtime::Task<std::expected<void, Trouble>> Deliverer::ensure_open(Site& site, s
   Trouble trouble{.reason = event::Reason::connection_lost};
   for (std::size_t i = 0; i < std::min(addresses.size(), kAddressesTried) && !cutting_;) {
     connection = std::make_unique<Connection>(surroundings_.ring, settings_, addresses[i], site.protocol, site.memory, site.messages_max,
-                                              Security{site.tls, site.tls_name, tls_});
+                                              Security{site.tls, site.tls_name, tls_, site.proofs});
     open_.push_back(connection.get());
     metrics.delivery_connections.add();
     metrics.delivery_connections_open.add(1);
-    host = connection->host();
+    attempt.host = connection->host();
     auto opened = co_await connection->open();
+    attempt.tls = connection->tls_result();
     if (opened) {
       if (connection->secured()) metrics.delivery_connections_tls.add();
+      if (attempt.tls && attempt.tls->verified) metrics.delivery_connections_verified.add();
       ++site.open;
       site_answered(site);
       co_return std::expected<void, Trouble>{};

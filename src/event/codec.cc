@@ -38,6 +38,13 @@ struct Writer {
     put(reply.enhanced_detail);
   }
   void put(Reason reason) { put(std::to_underlying(reason)); }
+  void put(const TlsResult& tls) {
+    put(tls.version);
+    put(tls.suite);
+    put(std::to_underlying(tls.policy));
+    put(static_cast<std::uint8_t>(tls.verified));
+    put(std::to_underlying(tls.shortfall));
+  }
   void put(const SettingText& text) {
     put(text.size);
     put_bytes(as_bytes(text.view()));
@@ -79,6 +86,18 @@ struct Reader {
     std::uint16_t number = 0;
     get(number);
     reason = static_cast<Reason>(number);
+  }
+  void get(TlsResult& tls) {
+    std::uint8_t policy = 0, verified = 0, shortfall = 0;
+    get(tls.version);
+    get(tls.suite);
+    get(policy);
+    get(verified);
+    get(shortfall);
+    // Another octet than 0 or 1 is out of range: as a policy that there is not.
+    tls.policy = static_cast<TlsResult::Policy>(verified > 1 ? std::uint8_t{0} : policy);
+    tls.verified = verified == 1;
+    tls.shortfall = static_cast<TlsResult::Shortfall>(shortfall);
   }
   // What is longer than there may be is left where it is: trailing octets.
   void get(SettingText& text) {

@@ -32,7 +32,8 @@ enum class Field : std::uint8_t {
   instance,
   before,
   after,
-  login
+  login,
+  tls
 };
 
 constexpr std::uint32_t bit(Field field) { return std::uint32_t{1} << static_cast<unsigned>(field); }
@@ -63,6 +64,7 @@ void for_each_field(EventType&& event, Visit&& visit) {
   visit(Field::before, "before", event.before);
   visit(Field::after, "after", event.after);
   visit(Field::login, "login", event.login);
+  visit(Field::tls, "tls", event.tls);
 }
 
 /// What one kind is called, how much it matters, and what it carries.

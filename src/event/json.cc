@@ -2,6 +2,7 @@
 // need escaping at all.
 #include <chrono>
 #include <string>
+#include <utility>
 
 #include "fields.hh"
 #include "ringpost/event/codec.hh"
@@ -64,6 +65,34 @@ void append_value(std::string& out, const IpAddress& address) { append_string(ou
 void append_value(std::string& out, const Host& host) { append_string(out, SocketAddress{host.ip, host.port}.text()); }
 void append_value(std::string& out, const SettingText& text) { append_string(out, text.view()); }
 void append_value(std::string& out, Reason reason) { append_string(out, name_of(reason)); }
+std::string suite_text(std::uint16_t suite) {
+  constexpr std::pair<std::uint16_t, std::string_view> kNames[] = {
+      {0x1301, "TLS_AES_128_GCM_SHA256"},
+      {0x1302, "TLS_AES_256_GCM_SHA384"},
+      {0x1303, "TLS_CHACHA20_POLY1305_SHA256"},
+      {0xc02b, "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"},
+      {0xc02c, "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"},
+      {0xc02f, "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"},
+      {0xc030, "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"},
+      {0xcca8, "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256"},
+      {0xcca9, "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"},
+  };
+  for (const auto& [number, name] : kNames)
+    if (number == suite) return std::string{name};
+  return std::to_string(suite);
+}
+
+void append_value(std::string& out, const TlsResult& tls) {
+  out += "{\"version\":";
+  if (tls.version == 0) out += "null,\"suite\":null";
+  else out.append(tls.version == 0x0304 ? "\"TLSv1.3\"" : "\"TLSv1.2\"").append(",\"suite\":\"").append(suite_text(tls.suite)).append("\"");
+  out += ",\"policy\":";
+  append_string(out, name_of(tls.policy));
+  out.append(",\"verified\":").append(tls.verified ? "true" : "false").append(",\"why_not_better\":");
+  if (tls.shortfall == TlsResult::Shortfall::none) out += "null";
+  else append_string(out, name_of(tls.shortfall));
+  out += '}';
+}
 void append_value(std::string& out, const ReplyCode& reply) {
   std::string text = std::to_string(reply.code);
   if (reply.enhanced_class != 0) {

@@ -20,10 +20,11 @@ constexpr std::array<Rule, kKindCount> kRules{{
      mask(sender, login)},
     {Kind::message_refused, "message_refused", Class::observational, mask(client, reply, reason),
      mask(partition, message, size, recipients, sender, recipient)},
-    {Kind::recipient_delivered, "recipient_delivered", Class::mandatory, kOutcome | mask(next_hop, reply), mask(size, sender)},
+    {Kind::recipient_delivered, "recipient_delivered", Class::mandatory, kOutcome | mask(next_hop, reply), mask(size, sender, tls)},
     {Kind::recipient_deferred, "recipient_deferred", Class::mandatory, kOutcome | mask(reason),
-     mask(next_hop, reply, size, sender)},
-    {Kind::recipient_failed, "recipient_failed", Class::mandatory, kOutcome | mask(reason), mask(next_hop, reply, size, sender)},
+     mask(next_hop, reply, size, sender, tls)},
+    {Kind::recipient_failed, "recipient_failed", Class::mandatory, kOutcome | mask(reason),
+     mask(next_hop, reply, size, sender, tls)},
     {Kind::key_created, "key_created", Class::mandatory, mask(key), mask(user)},
     {Kind::key_leased, "key_leased", Class::mandatory, mask(key), mask(partition)},
     {Kind::kek_created, "kek_created", Class::mandatory, mask(key), mask(user)},
@@ -81,7 +82,11 @@ constexpr std::array<std::string_view, kReasonCount> kReasonNames{"none",
                                                                   "operator_redirected",
                                                                   "tls_not_offered",
                                                                   "tls_failed",
-                                                                  "peer_not_verified"};
+                                                                  "peer_not_verified",
+                                                                  "tlsa_missing",
+                                                                  "tlsa_unavailable",
+                                                                  "tlsa_mismatch",
+                                                                  "resolver_not_validating"};
 
 // Each says whether a value that is there is one that may be there.
 template <typename Tag>
@@ -92,6 +97,11 @@ bool in_range(Field, const IpAddress&) { return true; }
 bool in_range(Field, const SettingText& text) { return text.size > 0 && text.size <= SettingText::kBytesMax; }
 bool in_range(Field, const Host& host) { return host.port != 0; }
 bool in_range(Field, Reason reason) { return reason != Reason::none && !name_of(reason).empty(); }
+bool in_range(Field, const TlsResult& tls) {
+  const bool secured = tls.version != 0;
+  return (!secured || tls.version == 0x0303 || tls.version == 0x0304) && secured == (tls.suite != 0) && (secured || !tls.verified) &&
+         !name_of(tls.policy).empty() && !name_of(tls.shortfall).empty();
+}
 bool in_range(Field, const ReplyCode& reply) {
   if (reply.code < 200 || reply.code > 599 || reply.enhanced_subject > 999 || reply.enhanced_detail > 999) return false;
   if (reply.enhanced_class == 0) return reply.enhanced_subject == 0 && reply.enhanced_detail == 0;
@@ -152,6 +162,19 @@ std::string_view name_of(Process process) {
 std::string_view name_of(Reason reason) {
   auto index = static_cast<std::size_t>(reason);
   return index < kReasonNames.size() ? kReasonNames[index] : std::string_view{};
+}
+
+std::string_view name_of(TlsResult::Policy policy) {
+  constexpr std::string_view kNames[] = {"", "none", "opportunistic", "encrypt", "verify", "dane"};
+  const auto index = static_cast<std::size_t>(policy);
+  return index < std::size(kNames) ? kNames[index] : std::string_view{};
+}
+
+std::string_view name_of(TlsResult::Shortfall shortfall) {
+  constexpr std::string_view kNames[] = {"none",         "not_asked", "not_offered",   "failed",           "certificate",
+                                         "dns_insecure", "no_tlsa",   "tlsa_unusable", "tlsa_unavailable", "resolver_not_validating"};
+  const auto index = static_cast<std::size_t>(shortfall);
+  return index < std::size(kNames) ? kNames[index] : std::string_view{};
 }
 
 Verdict check(const Event& event) {

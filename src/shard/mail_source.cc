@@ -144,7 +144,7 @@ void MailSource::postpone(queue::Message& message, Error error) {
 // ---- recording
 
 event::Event MailSource::event_of(const queue::Message& message, std::size_t index, const deliver::RecipientResult& result,
-                                  const event::Host& host, std::string_view address) const {
+                                  const deliver::Attempt& attempt, std::string_view address) const {
   event::Event event{.kind = result.verdict == Verdict::delivered ? event::Kind::recipient_delivered
                              : result.verdict == Verdict::failed  ? event::Kind::recipient_failed
                                                                   : event::Kind::recipient_deferred};
@@ -153,7 +153,8 @@ event::Event MailSource::event_of(const queue::Message& message, std::size_t ind
   event.attempt = message.recipients[index].attempts;
   event.partition = parts_.partitions[message.partition]->id();
   event.recipient = address_hash(parts_.hash_key, address);
-  if (host.port != 0) event.next_hop = host;
+  if (attempt.host.port != 0) event.next_hop = attempt.host;
+  event.tls = attempt.tls;
   event.reply = event::reply_code(result.reply.code, result.reply.enhanced_class, result.reply.enhanced_subject,
                                   result.reply.enhanced_detail);
   if (result.verdict != Verdict::delivered)
@@ -249,7 +250,7 @@ void MailSource::record(queue::Message& message, const deliver::Outgoing& outgoi
     if (recipient.state == queue::State::failed) reporter_->remember(message.id, i, attempt.host, result.text);
     change->texts.push_back(result.text);
     change->recipients.push_back({.index = static_cast<std::uint32_t>(i), .status = status_of(recipient)});
-    change->events.add(event_of(message, i, result, attempt.host, outgoing.recipient(i)));
+    change->events.add(event_of(message, i, result, attempt, outgoing.recipient(i)));
     count(message, result.verdict);
   }
   for (std::size_t i = 0; i < change->texts.size(); ++i) change->recipients[i].text = change->texts[i];

@@ -71,7 +71,7 @@ class MailSource final : public deliver::MailSource {
   runtime::Task<bool> write(std::unique_ptr<Change> change);
   runtime::Task<void> write_behind(std::unique_ptr<Change> change);
   event::Event event_of(const queue::Message& message, std::size_t index, const deliver::RecipientResult& result,
-                        const event::Host& host, std::string_view address) const;
+                        const deliver::Attempt& attempt, std::string_view address) const;
   queue::Verdict judge(const queue::Message& message);
   void warn(queue::Message& message, const deliver::Outgoing& outgoing, const deliver::Attempt& attempt);
   queue::State state_after(const deliver::RecipientResult& result, const deliver::Outgoing& outgoing, std::size_t index) const;

@@ -105,6 +105,7 @@ void Secure::finish() {
   if (const char* name =
           wolfSSL_get_cipher_name_iana_from_suite(static_cast<unsigned char>(suite >> 8), static_cast<unsigned char>(suite)))
     handshake.suite = name;
+  handshake.suite_number = static_cast<std::uint16_t>(suite);
   if (const char* group = wolfSSL_get_curve_name(ssl.get())) handshake.group = group;
   handshake.resumed = wolfSSL_session_reused(ssl.get()) != 0;
   std::array<std::byte, 32> binding;

@@ -109,14 +109,17 @@ struct Rate {
 
 /// How connections to a next hop are secured.
 enum class TlsPolicy : std::uint8_t {
-  automatic,      ///< as well as it can be without losing mail: opportunistic
+  automatic,      ///< as well as it can be without losing mail: dane where DNS has proven TLSA records, else opportunistic
   none,           ///< in clear, though TLS is offered
   opportunistic,  ///< where it is offered, whoever it is; in clear where it is not, or does not work
   encrypt,        ///< always, whoever it is
   verify,         ///< always, and with a certificate that the trust store and the name agree with
+  dane,           ///< always, and with a certificate that proven TLSA records agree with
 };
 /// No mail goes in clear under it, whatever that costs.
-constexpr bool demands_tls(TlsPolicy policy) { return policy == TlsPolicy::encrypt || policy == TlsPolicy::verify; }
+constexpr bool demands_tls(TlsPolicy policy) {
+  return policy == TlsPolicy::encrypt || policy == TlsPolicy::verify || policy == TlsPolicy::dane;
+}
 
 /// destination.DOMAIN.*: limits for the mail hosts of that name. Zero: the general setting counts.
 struct DestinationLimits {

@@ -9,6 +9,7 @@
 #include "ringpost/base/socket_address.hh"
 #include "ringpost/base/units.hh"
 #include "ringpost/deliver/outgoing.hh"
+#include "ringpost/deliver/proof.hh"
 #include "ringpost/runtime/task.hh"
 
 namespace ringpost::deliver {
@@ -18,6 +19,7 @@ struct Hosts {
   std::vector<std::string> names;        ///< lower case, in the order of preference
   std::vector<SocketAddress> addresses;  ///< never empty; to be tried in this order
   Instant expires = kNever;              ///< ask again from then on
+  Proofs proofs;                         ///< of the hosts, where DNS was asked about them
 };
 
 /// Why there are none: deferred or failed, with the reason and what we say about it.

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -57,7 +58,8 @@ struct RecipientResult {
 struct Attempt {
   std::vector<std::uint32_t> recipients;  ///< which of queue::Message::recipients `results` are of; empty: all of them, in order
   std::vector<RecipientResult> results;
-  event::Host host;  ///< who answered
+  event::Host host;                      ///< who answered
+  std::optional<event::TlsResult> tls;   ///< of the connection to it; nothing: it never came to that
 
   /// Starts over for all of a message's recipients, or for `only` these; strings keep their memory.
   void begin(std::size_t all, std::span<const std::uint32_t> only = {});

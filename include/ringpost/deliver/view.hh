@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -39,6 +40,7 @@ struct WayView {
   bool lmtp = false;
   config::TlsPolicy tls = config::TlsPolicy::automatic;
   std::string tls_name;                  ///< who its hosts are to be; empty: it does not matter
+  std::shared_ptr<const Proofs> proofs;  ///< of its hosts
   std::optional<SiteView> site;          ///< when mail went there lately
 };
 

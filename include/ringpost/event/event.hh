@@ -88,8 +88,12 @@ enum class Reason : std::uint16_t {
   tls_not_offered = 33,        ///< its way demands TLS, and the next hop has none
   tls_failed = 34,             ///< a handshake that its way demands came to nothing
   peer_not_verified = 35,      ///< the next hop's certificate is not what its way demands
+  tlsa_missing = 36,             ///< its way demands DANE, and DNS proves no usable TLSA record of the next hop
+  tlsa_unavailable = 37,         ///< nobody answers whether the next hop has TLSA records, or DNSSEC does not hold for them
+  tlsa_mismatch = 38,            ///< the next hop's certificate is not what its TLSA records say
+  resolver_not_validating = 39,  ///< its way demands DANE, and our resolvers prove nothing
 };
-inline constexpr std::size_t kReasonCount = 36;
+inline constexpr std::size_t kReasonCount = 40;
 
 /// Keyed 128-bit hash of an address (made by crypto): equal addresses of one store give equal hashes.
 using AddressHash = Id<struct AddressHashTag>;
@@ -112,6 +116,31 @@ struct Host {
   IpAddress ip;
   std::uint16_t port = 0;
   friend bool operator==(const Host&, const Host&) = default;
+};
+
+/// How a connection to a next hop was secured, or was to be. Numbers are part of the format.
+struct TlsResult {
+  /// What was asked of it in the end.
+  enum class Policy : std::uint8_t { none = 1, opportunistic = 2, encrypt = 3, verify = 4, dane = 5 };
+  /// Why it is not better than it is.
+  enum class Shortfall : std::uint8_t {
+    none = 0,
+    not_asked = 1,    ///< the policy asks for no more
+    not_offered = 2,  ///< the next hop has no TLS
+    failed = 3,       ///< its TLS does not work
+    certificate = 4,  ///< its certificate is not what the policy asks for
+    dns_insecure = 5,  ///< DNS proves nothing of it
+    no_tlsa = 6,       ///< DNS proves that it has no TLSA records
+    tlsa_unusable = 7,
+    tlsa_unavailable = 8,
+    resolver_not_validating = 9,
+  };
+  std::uint16_t version = 0;  ///< as on the wire (0x0303: TLS 1.2); 0: in clear, or nothing came of it
+  std::uint16_t suite = 0;    ///< IANA's number; 0: as above
+  Policy policy = Policy::none;
+  bool verified = false;  ///< whose it is, by the trust store or by DANE
+  Shortfall shortfall = Shortfall::none;
+  friend bool operator==(const TlsResult&, const TlsResult&) = default;
 };
 
 /// Words of the configuration, at most kBytesMax octets of them; longer ones are cut and end in "...".
@@ -165,6 +194,7 @@ struct Event {
   std::optional<SettingText> before;     ///< its value so far; absent: it was not set
   std::optional<SettingText> after;      ///< its value from now on; absent: it is not set any more
   std::optional<AddressHash> login;      ///< who has authenticated, or was said to
+  std::optional<TlsResult> tls;          ///< of the connection to the next hop
   friend bool operator==(const Event&, const Event&) = default;
 };
 
@@ -174,6 +204,8 @@ std::string_view name_of(Kind kind);
 std::string_view name_of(Class value);
 std::string_view name_of(Process process);
 std::string_view name_of(Reason reason);
+std::string_view name_of(TlsResult::Policy policy);
+std::string_view name_of(TlsResult::Shortfall shortfall);
 
 /// Every field in its range, all that the kind requires there, nothing that it does not allow.
 bool is_valid(const Event& event);

@@ -23,6 +23,7 @@ namespace ringpost::tls {
 struct Handshake {
   Version version = Version::tls12;
   std::string_view suite;  ///< IANA's name; lasts for ever
+  std::uint16_t suite_number = 0;  ///< IANA's
   std::string_view group;  ///< of the key exchange: "X25519"; lasts for ever; empty: none was needed
   bool resumed = false;    ///< an earlier session goes on
   /// Client: what the peer's certificate is worth by the trust store and the names asked for, or what the judge said instead.

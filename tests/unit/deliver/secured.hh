@@ -1,4 +1,4 @@
-// A hop with a certificate, and a client that knows whom to trust.
+// A hop with a certificate, for the tests of TLS towards next hops.
 #pragma once
 
 #include <algorithm>
@@ -18,21 +18,10 @@ inline constexpr std::array<std::byte, 32> kSecret{std::byte{1}};
 /// A hop with a certificate, and a client that knows whom to trust. The hop's engine runs on the bench's ring: it says the same time.
 class Secured {
  public:
-  explicit Secured(TlsPolicy policy, std::string host = "mx.test", const tls::Certificate& certificate = mx()) {
-    world_clock_.set(tls::testing::today() + minutes{1});
-    auto store = tls::TrustStore::read(as_bytes(files().root), world_clock_);
-    trust_ = std::move(*store);
-    config::Settings settings = small_settings();
-    settings.route.fallback = {.kind = config::Route::Kind::smtp, .host = host, .port = 25, .address = kHop};
-    settings.destinations = {{.domain = host, .tls = policy}};
-    bench_ = std::make_unique<Bench>(Script{.ehlo = kOffer}, settings);
-    engine_ = std::make_unique<tls::Engine>(bench_->ring);
-    bench_->deliverer.secure_with(std::make_shared<tls::ClientContext>(*engine_, tls::Version::tls12, &trust_));
-    bench_->world.jump_wall(tls::testing::today() + minutes{1} - bench_->world.wall_now());
-    server_ = std::make_unique<tls::ServerContext>(*engine_, tls::ServerOptions{.hostname = "mx.test", .tickets = {kSecret, bench_->ring.now()}});
-    EXPECT_TRUE(server_->use(std::array{&certificate}));
-    bench_->hop->script.tls = server_.get();
-  }
+  explicit Secured(TlsPolicy policy, std::string host = "mx.test", const tls::Certificate& certificate = mx())
+      : Secured(policy, std::move(host), certificate, {}) {}
+  /// DNS was asked about the host, and proves that.
+  Secured(TlsPolicy policy, HostProof proof, const tls::Certificate& certificate = mx()) : Secured(policy, "mx.test", certificate, {std::move(proof)}) {}
   ~Secured() {
     bench_->stop(minutes{1});
     bench_->hop.reset();
@@ -69,11 +58,36 @@ class Secured {
     if (result.verdict == Verdict::delivered) return hop().secured > secured_before ? "+ tls" : "+ clear";
     return (result.verdict == Verdict::deferred ? "~ " : "x ") + std::string{event::name_of(result.reason)};
   }
+  /// How the last attempt's connection was secured.
+  event::TlsResult last_tls() {
+    const Attempt& last = bench_->attempts.back().back();
+    EXPECT_TRUE(last.tls);
+    return last.tls.value_or(event::TlsResult{});
+  }
   bool told_anything() const {
     return std::ranges::any_of(bench_->hop->lines, [](const std::string& line) { return line.starts_with("MAIL") || line.starts_with("RCPT"); });
   }
 
  private:
+  Secured(TlsPolicy policy, std::string host, const tls::Certificate& certificate, Proofs proofs) {
+    world_clock_.set(tls::testing::today() + minutes{1});
+    auto store = tls::TrustStore::read(as_bytes(files().root), world_clock_);
+    trust_ = std::move(*store);
+    config::Settings settings = small_settings();
+    settings.route.fallback = {.kind = config::Route::Kind::smtp, .host = host, .port = 25, .address = kHop};
+    if (!proofs.empty()) settings.route.fallback.address = {};
+    settings.destinations = {{.domain = host, .tls = policy}};
+    bench_ = std::make_unique<Bench>(Script{.ehlo = kOffer}, settings);
+    for (HostProof& proof : proofs) proof.addresses = {kHop};
+    if (!proofs.empty()) bench_->hosts.hosts[host] = Hosts{.names = {host}, .addresses = {kHop}, .proofs = proofs};
+    engine_ = std::make_unique<tls::Engine>(bench_->ring);
+    bench_->deliverer.secure_with(std::make_shared<tls::ClientContext>(*engine_, tls::Version::tls12, &trust_));
+    bench_->world.jump_wall(tls::testing::today() + minutes{1} - bench_->world.wall_now());
+    server_ = std::make_unique<tls::ServerContext>(*engine_, tls::ServerOptions{.hostname = "mx.test", .tickets = {kSecret, bench_->ring.now()}});
+    EXPECT_TRUE(server_->use(std::array{&certificate}));
+    bench_->hop->script.tls = server_.get();
+  }
+
   tls::testing::FixedWorld world_clock_{WallTime{}};
   tls::TrustStore trust_;
   std::unique_ptr<tls::Engine> engine_;

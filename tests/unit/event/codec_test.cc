@@ -75,7 +75,7 @@ TEST(Codec, each_unknown_number_has_its_verdict) {
   EXPECT_EQ(with(2, 5), Malformed::value);
   EXPECT_EQ(with(3, 1), Malformed::value);
   EXPECT_EQ(with(37, 0x80), Malformed::value);   // a time before 1970
-  EXPECT_EQ(with(40, 0x80), Malformed::fields);  // bit 23 is no field
+  EXPECT_EQ(with(41, 0x01), Malformed::fields);  // bit 24 is no field
   EXPECT_EQ(with(100, kReasonCount), Malformed::value);  // no such reason
   EXPECT_EQ(with(100, 0), Malformed::value);     // "none" is no reason
 }
@@ -98,10 +98,39 @@ TEST(Codec, each_range_is_kept) {
   EXPECT_TRUE(refused([](Event& e) { e.reply = ReplyCode{451, 4, 1000, 1}; }));
   EXPECT_TRUE(refused([](Event& e) { e.reply = ReplyCode{451, 0, 7, 1}; }));
   EXPECT_TRUE(refused([](Event& e) { e.reply = ReplyCode{354, 3, 0, 0}; }));
+  auto tls_refused = [&](TlsResult tls) { return refused([&](Event& e) { e.tls = tls; }); };
+  using Policy = TlsResult::Policy;
+  EXPECT_FALSE(tls_refused({0x0304, 0x1301, Policy::dane, true}));
+  EXPECT_FALSE(tls_refused({0, 0, Policy::none, false, TlsResult::Shortfall::not_asked}));
+  EXPECT_TRUE(tls_refused({0x0302, 0x1301, Policy::encrypt})) << "no version that we speak";
+  EXPECT_TRUE(tls_refused({0x0304, 0, Policy::encrypt})) << "TLS without a suite";
+  EXPECT_TRUE(tls_refused({0, 0x1301, Policy::encrypt})) << "a suite without TLS";
+  EXPECT_TRUE(tls_refused({0, 0, Policy::encrypt, true})) << "verified in clear";
+  EXPECT_TRUE(tls_refused({0x0304, 0x1301, static_cast<Policy>(0)}));
+  EXPECT_TRUE(tls_refused({0x0304, 0x1301, static_cast<Policy>(6)}));
+  EXPECT_TRUE(tls_refused({0x0304, 0x1301, Policy::dane, true, static_cast<TlsResult::Shortfall>(10)}));
   EXPECT_TRUE(refused([](Event& e) { e.recipient.reset(); }));
   EXPECT_TRUE(refused([](Event& e) { e.key = counting_id<KeyId>(1); }));
   EXPECT_TRUE(refused([](Event& e) { e.kind = static_cast<Kind>(0); }));
   EXPECT_FALSE(refused([](Event& e) { e.reply.reset(); }));
+}
+
+TEST(Json, tells_how_a_connection_was_secured) {
+  auto written = [](TlsResult tls) {
+    Event event = deferred();
+    event.tls = tls;
+    std::string json;
+    append_json(event, json);
+    return json.substr(json.find("\"tls\""));
+  };
+  using Policy = TlsResult::Policy;
+  EXPECT_EQ(written({0x0304, 0x1302, Policy::dane, true}),
+            R"("tls":{"version":"TLSv1.3","suite":"TLS_AES_256_GCM_SHA384","policy":"dane","verified":true,"why_not_better":null}})");
+  EXPECT_EQ(written({0x0303, 0xc02f, Policy::opportunistic, false, TlsResult::Shortfall::dns_insecure}),
+            R"("tls":{"version":"TLSv1.2","suite":"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256","policy":"opportunistic","verified":false,"why_not_better":"dns_insecure"}})");
+  EXPECT_EQ(written({0, 0, Policy::encrypt, false, TlsResult::Shortfall::not_offered}),
+            R"("tls":{"version":null,"suite":null,"policy":"encrypt","verified":false,"why_not_better":"not_offered"}})");
+  EXPECT_NE(written({0x0304, 0x1399, Policy::encrypt}).find(R"("suite":"5017")"), std::string::npos) << "one that has no name here";
 }
 
 TEST(ReplyCode, a_hostile_next_hop_cannot_make_an_invalid_event) {

@@ -75,7 +75,8 @@ inline std::vector<Event> one_of_each() {
        .reply = ReplyCode{250},
        .sender = sender,
        .recipient = recipient,
-       .attempt = 1});
+       .attempt = 1,
+       .tls = TlsResult{0x0304, 0x1301, TlsResult::Policy::dane, true}});
   add({.kind = Kind::recipient_deferred,
        .partition = partition,
        .message = message,
@@ -85,7 +86,8 @@ inline std::vector<Event> one_of_each() {
        .reason = Reason::next_hop_deferred,
        .sender = sender,
        .recipient = recipient,
-       .attempt = 1});
+       .attempt = 1,
+       .tls = TlsResult{0, 0, TlsResult::Policy::verify, false, TlsResult::Shortfall::certificate}});
   add({.kind = Kind::recipient_failed,
        .partition = partition,
        .message = message,
@@ -95,7 +97,8 @@ inline std::vector<Event> one_of_each() {
        .reason = Reason::next_hop_refused,
        .sender = sender,
        .recipient = recipient,
-       .attempt = UINT32_MAX});
+       .attempt = UINT32_MAX,
+       .tls = TlsResult{0x0303, 0xcca9, TlsResult::Policy::opportunistic, false, TlsResult::Shortfall::dns_insecure}});
   add({.kind = Kind::key_created, .key = key, .user = 0});
   add({.kind = Kind::key_leased, .partition = partition, .key = key});
   add({.kind = Kind::kek_created, .key = key, .user = 1000});

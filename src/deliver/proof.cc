@@ -1,0 +1,51 @@
+#include "ringpost/deliver/proof.hh"
+
+#include <algorithm>
+
+namespace ringpost::deliver {
+
+using config::TlsPolicy;
+using event::Reason;
+using Shortfall = event::TlsResult::Shortfall;
+using Status = HostProof::Status;
+
+bool HostProof::has_usable() const { return std::ranges::any_of(records, &tls::is_usable); }
+
+bool HostProof::names_an_authority() const { return std::ranges::find(records, tls::kTrustAnchor, &tls::Association::usage) != records.end(); }
+
+std::string_view status_name(HostProof::Status status) {
+  switch (status) {
+    case Status::off: return "off";
+    case Status::insecure: return "insecure";
+    case Status::none: return "none";
+    case Status::found: return "found";
+    case Status::failed: return "failed";
+  }
+  return {};
+}
+
+const HostProof* proof_of(const Proofs& proofs, const SocketAddress& address) {
+  const auto found = std::ranges::find_if(proofs, [&](const HostProof& proof) { return std::ranges::find(proof.addresses, address) != proof.addresses.end(); });
+  return found == proofs.end() ? nullptr : &*found;
+}
+
+Protection protection(TlsPolicy asked, const HostProof* proof) {
+  const bool demanded = asked == TlsPolicy::dane;
+  if (!demanded && asked != TlsPolicy::automatic) return {asked, Reason::none, asked == TlsPolicy::verify ? Shortfall::none : Shortfall::not_asked};
+  auto without = [&](Reason refusal, Shortfall shortfall) {
+    return demanded ? Protection{asked, refusal, shortfall} : Protection{TlsPolicy::opportunistic, Reason::none, shortfall};
+  };
+  if (!proof) return without(Reason::tlsa_missing, Shortfall::dns_insecure);
+  switch (proof->status) {
+    case Status::off: return without(Reason::resolver_not_validating, Shortfall::resolver_not_validating);
+    case Status::insecure: return without(Reason::tlsa_missing, Shortfall::dns_insecure);
+    case Status::none: return without(Reason::tlsa_missing, Shortfall::no_tlsa);
+    case Status::failed: return {TlsPolicy::dane, Reason::tlsa_unavailable, Shortfall::tlsa_unavailable};
+    case Status::found: break;
+  }
+  if (proof->has_usable()) return {TlsPolicy::dane};
+  // Who publishes TLSA records has TLS, though nobody can tell whose it is (RFC 7672 section 2.2).
+  return {demanded ? TlsPolicy::dane : TlsPolicy::encrypt, demanded ? Reason::tlsa_missing : Reason::none, Shortfall::tlsa_unusable};
+}
+
+}  // namespace ringpost::deliver
