@@ -320,6 +320,13 @@ constexpr Key kTable[] = {
          .auto_word = "auto",
          .help = "Resolvers that answer for the whole world, in the order of preference. auto: those in /etc/resolv.conf when the server "
                  "starts or reloads."}),
+    key<FIELD(dns.trust_ad)>(
+        {.name = "dns.trust_ad",
+         .type = Type::choice,
+         .fallback = "auto",
+         .help = "Whether dns.servers are believed when they say that DNSSEC proves an answer (the AD bit), which DANE rests on. auto: those at "
+                 "a loopback address, whose answers nobody can change on the way. yes: all of them; the network to them must be one's own. "
+                 "no: none. At start and now and then each is asked whether it validates; when one does not, DANE is off."}),
     key<FIELD(dns.allow_private)>(
         {.name = "dns.allow_private",
          .type = Type::boolean,

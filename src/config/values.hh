@@ -24,6 +24,8 @@ inline constexpr std::array<std::string_view, 2> kWords<ProxyProtocol>{"no", "re
 template <>
 inline constexpr std::array<std::string_view, 2> kWords<TlsMinimum>{"1.2", "1.3"};
 template <>
+inline constexpr std::array<std::string_view, 3> kWords<TrustAd>{"auto", "yes", "no"};
+template <>
 inline constexpr std::array<std::string_view, 2> kWords<WhenUnavailable>{"defer", "buffer"};
 template <>
 inline constexpr std::array<std::string_view, 6> kWords<TlsPolicy>{"auto", "none", "opportunistic", "encrypt", "verify", "dane"};

@@ -29,6 +29,19 @@ const HostProof* proof_of(const Proofs& proofs, const SocketAddress& address) {
   return found == proofs.end() ? nullptr : &*found;
 }
 
+event::TlsResult::Policy applied(TlsPolicy policy) {
+  using Policy = event::TlsResult::Policy;
+  switch (policy) {
+    case TlsPolicy::none: return Policy::none;
+    case TlsPolicy::automatic:
+    case TlsPolicy::opportunistic: return Policy::opportunistic;
+    case TlsPolicy::encrypt: return Policy::encrypt;
+    case TlsPolicy::verify: return Policy::verify;
+    case TlsPolicy::dane: return Policy::dane;
+  }
+  return Policy::none;
+}
+
 Protection protection(TlsPolicy asked, const HostProof* proof) {
   const bool demanded = asked == TlsPolicy::dane;
   if (!demanded && asked != TlsPolicy::automatic) return {asked, Reason::none, asked == TlsPolicy::verify ? Shortfall::none : Shortfall::not_asked};

@@ -22,11 +22,6 @@ constexpr std::size_t kKnownMax = 200'000;
 // 550 5.7.1, as RCPT would have been answered.
 const event::ReplyCode kRejected{550, 5, 7, 1};
 
-/// True when the way of `route` needs an answer of DNS.
-bool is_looked_up(const config::Route& route) {
-  return route.kind == config::Route::Kind::mx || (route.is_next_hop() && !route.address);
-}
-
 }  // namespace
 
 runtime::Task<void> Deliverer::open_and_route() {
@@ -75,7 +70,7 @@ Way Deliverer::way_of(const config::Route& route, std::string_view address) cons
   if (route.kind == config::Route::Kind::mx) {
     const std::string_view own = policy::domain_of(address);
     way.domain = config::LowerDomain{own.empty() ? policy::own_domain(*settings_) : own}.text();
-  } else if (is_looked_up(route)) {
+  } else if (route.asks_dns()) {
     way.domain = route.host;
   }
   // Hosts that DNS names are nobody's word for who they are: the policy is that of the recipients' domain.

@@ -35,17 +35,7 @@ bool Connection::wants_tls() const {
 }
 
 event::TlsResult Connection::result_so_far() const {
-  using Policy = event::TlsResult::Policy;
-  event::TlsResult result{.shortfall = protection_.shortfall};
-  switch (protection_.policy) {
-    case config::TlsPolicy::none: result.policy = Policy::none; break;
-    case config::TlsPolicy::automatic:
-    case config::TlsPolicy::opportunistic: result.policy = Policy::opportunistic; break;
-    case config::TlsPolicy::encrypt: result.policy = Policy::encrypt; break;
-    case config::TlsPolicy::verify: result.policy = Policy::verify; break;
-    case config::TlsPolicy::dane: result.policy = Policy::dane; break;
-  }
-  return result;
+  return {.policy = applied(protection_.policy), .shortfall = protection_.shortfall};
 }
 
 // Good where it is allowed; the text is for where it is not.

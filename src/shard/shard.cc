@@ -152,6 +152,7 @@ runtime::Task<std::expected<void, std::string>> Shard::World::open() {
   control = std::make_unique<control::Server>(ring, shared.log, options.index, shared.daemon, *view, *this);
   outbox.start();
   report_start();
+  hosts.start(metrics, options.index == 0 ? &shared.log : nullptr);
   deliverer->start();
   reporter->start();
   for (auto& partition : partitions)

@@ -68,6 +68,28 @@ std::string text_of(const policy::RecipientAnswer& answer) {
          std::to_string(reply.enhanced.detail) + " " + std::string{reply.text};
 }
 
+/// How connections to each host would be secured, and what DNS proves that it rests on.
+void write_protection(control::JsonWriter& json, const deliver::WayView& way) {
+  json.key("tls");
+  json.begin_array();
+  auto write = [&](std::string_view host, const deliver::HostProof* proof) {
+    const deliver::Protection protection = deliver::protection(way.tls, proof);
+    json.begin_object();
+    json.field("host", host);
+    json.key("tlsa");
+    if (proof) json.text(deliver::status_name(proof->status));
+    else json.null();
+    json.field("policy", event::name_of(deliver::applied(protection.policy)));
+    json.key("refused");
+    if (protection.refusal == event::Reason::none) json.null();
+    else json.text(event::name_of(protection.refusal));
+    json.end_object();
+  };
+  for (const deliver::HostProof& proof : way.hosts->proofs) write(proof.host, &proof);
+  if (way.hosts->proofs.empty()) write(way.route->host, nullptr);
+  json.end_array();
+}
+
 /// Why mail would wait now, in words; empty: it would be tried at once.
 std::string why_it_waits(const deliver::WayView& way) {
   if (way.route->is_hold()) return "the route holds its mail until the configuration says where it goes";
@@ -123,6 +145,7 @@ runtime::Task<control::Answer> QueueView::explain(std::string address) {
     write_names(json, "hosts", way.hosts->names);
     write_addresses(json, way.hosts->addresses);
   }
+  if (!way.site_name.empty()) write_protection(json, way);
   if (!way.hosts) {
     const deliver::RecipientResult& result = way.hosts.error().result;
     json.field("dns", result.verdict == deliver::RecipientResult::Verdict::failed ? "fails for good" : "to be asked again");

@@ -63,6 +63,8 @@ struct Route {
   std::string text;        ///< reject: what the client is told
   bool is_hold() const { return kind == Kind::hold; }
   bool is_next_hop() const { return kind == Kind::smtp || kind == Kind::lmtp; }
+  /// Its way needs an answer of DNS.
+  bool asks_dns() const { return kind == Kind::mx || (is_next_hop() && !address); }
   friend bool operator==(const Route&, const Route&) = default;
 };
 
@@ -105,6 +107,13 @@ struct Rate {
   std::uint64_t messages = 0;  ///< 0: as fast as it goes
   Duration per{};
   friend bool operator==(const Rate&, const Rate&) = default;
+};
+
+/// Whose word counts for "DNSSEC proves it" (the AD bit).
+enum class TrustAd : std::uint8_t {
+  local,  ///< resolvers at a loopback address: nobody can change their answers on the way
+  yes,
+  no,
 };
 
 /// How connections to a next hop are secured.
@@ -160,6 +169,7 @@ struct Settings {
 
   struct Dns {
     std::vector<SocketAddress> servers;    ///< empty: those of /etc/resolv.conf, which the program fills in
+    TrustAd trust_ad = TrustAd::local;
     bool allow_private = false;            ///< mail hosts at loopback and private addresses count
     Duration timeout{};                    ///< for one question, all attempts together
     std::uint64_t cache_entries = 0;       ///< each shard

@@ -49,6 +49,8 @@ struct Protection {
   event::Reason refusal = event::Reason::none;                  ///< else: it is not to be opened at all
   event::TlsResult::Shortfall shortfall = event::TlsResult::Shortfall::none;  ///< why it cannot be better
 };
+/// As an event says it; `automatic` is no answer to that.
+event::TlsResult::Policy applied(config::TlsPolicy policy);
 /// `automatic` is the strongest that is to be had. `proof` may be null.
 Protection protection(config::TlsPolicy asked, const HostProof* proof);
 

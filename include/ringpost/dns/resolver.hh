@@ -11,6 +11,7 @@
 #include "ringpost/base/prng.hh"
 #include "ringpost/base/socket_address.hh"
 #include "ringpost/base/units.hh"
+#include "ringpost/config/settings.hh"
 #include "ringpost/dns/answer.hh"
 #include "ringpost/runtime/ring.hh"
 #include "ringpost/runtime/scope.hh"
@@ -19,12 +20,7 @@
 
 namespace ringpost::dns {
 
-/// Whose word counts for "DNSSEC proves it" (the AD bit).
-enum class TrustAd : std::uint8_t {
-  local,  ///< resolvers at a loopback address: nobody can change their answers on the way
-  yes,
-  no,
-};
+using config::TrustAd;
 
 struct ResolverSettings {
   std::vector<SocketAddress> servers;  ///< resolvers that recurse, in the order of preference
@@ -48,6 +44,18 @@ class FairGate;
 class Servers;
 struct Exchanges;
 
+/// What the configured servers do about DNSSEC. Of several the worst counts: who can silence one sends us to another.
+struct Validation {
+  enum class State : std::uint8_t {
+    unknown,    ///< none of them answers
+    yes,        ///< who answers validates, and its word counts
+    untrusted,  ///< one validates, but its word does not count (TrustAd)
+    no,         ///< one does not validate, or strips the signatures
+  };
+  State state = State::unknown;
+  SocketAddress server;  ///< the one that decided
+};
+
 /// Asks the configured servers, never the world's: they recurse, and validate if they can.
 ///
 /// Bounds:   everything in ResolverSettings; one answer has at most 64 KiB and kRecordsMax records.
@@ -63,6 +71,9 @@ class Resolver {
   /// Never an error: a failed answer says why. Equal questions at a time are asked once.
   /// `party`: on whose behalf (a hash of a sender, say); parties get equal shares when there is more to ask than may be.
   runtime::Task<Answer> ask(std::string name, Type type, std::uint64_t party = 0);
+
+  /// Asks each server for something that is signed for certain. Not from the cache, and nothing of it goes there.
+  runtime::Task<Validation> examine();
 
   /// New settings; the cache is emptied when the servers changed. `in_flight_max` and `waiting_max` stay.
   void apply(ResolverSettings settings);

@@ -1,4 +1,5 @@
 // The resolver against servers of every kind, on the simulated network (D1, D3, D5).
+#include <functional>
 #include <set>
 
 #include "world.hh"
@@ -268,6 +269,45 @@ TEST(Resolver, D3_the_ad_bit_counts_from_a_local_resolver_only) {
       w.finish();
       sim::drive(w.far, here.stop());
     }
+  }
+}
+
+runtime::Task<void> examine_into(DnsWorld& w, Validation& into) {
+  co_await w.ring.sleep_for({});
+  into = co_await w.resolver.examine();
+}
+
+TEST(Resolver, T7_is_found_out_when_it_does_not_validate) {
+  using State = Validation::State;
+  struct Case {
+    std::string name;
+    std::function<void(DnsWorld&)> change;
+    TrustAd trust;
+    State state;
+    SocketAddress server;
+  };
+  const Case cases[] = {
+      {"both validate", [](DnsWorld&) {}, TrustAd::yes, State::yes, kFirst},
+      {"not to be believed", [](DnsWorld&) {}, TrustAd::local, State::untrusted, kFirst},
+      {"no AD", [](DnsWorld& w) { w.zone.authentic = false; }, TrustAd::yes, State::no, kFirst},
+      {"the second has no AD", [](DnsWorld& w) { w.backup.authentic = false; }, TrustAd::yes, State::no, kSecond},
+      {"AD without signatures", [](DnsWorld& w) { w.zone.strips = true; }, TrustAd::yes, State::no, kFirst},
+      {"no EDNS", [](DnsWorld& w) { w.zone.everywhere = Habit::no_edns; }, TrustAd::yes, State::no, kFirst},
+      {"one is silent", [](DnsWorld& w) { w.zone.everywhere = Habit::silent; }, TrustAd::yes, State::yes, kSecond},
+      {"one fails", [](DnsWorld& w) { w.zone.everywhere = Habit::servfail; }, TrustAd::yes, State::yes, kSecond},
+      {"both are silent", [](DnsWorld& w) { w.zone.everywhere = w.backup.everywhere = Habit::silent; }, TrustAd::yes, State::unknown, {}}};
+  for (const Case& each : cases) {
+    DnsWorld w(1, {.servers = {kFirst, kSecond}, .trust_ad = each.trust});
+    for (Zone* zone : {&w.zone, &w.backup}) {
+      zone->authentic = true;
+      zone->add("", Type::soa, soa_data(60));
+    }
+    each.change(w);
+    Validation seen;
+    sim::drive(w.ring, examine_into(w, seen));
+    EXPECT_EQ(seen.state, each.state) << each.name;
+    EXPECT_EQ(seen.server, each.server) << each.name;
+    EXPECT_EQ(w.resolver.cache_entries(), 0u);
   }
 }
 
