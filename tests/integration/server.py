@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -324,14 +325,14 @@ class BenchSink:
 class AioSink:
     """Python's aiosmtpd. `options`: of its SMTP class."""
 
-    def __init__(self, port=0, **options):
+    def __init__(self, port=0, host="127.0.0.1", **options):
         from aiosmtpd.smtp import SMTP
         self.kept = []
         self.loop = asyncio.new_event_loop()
         self.server = self.loop.run_until_complete(self.loop.create_server(
-            lambda: SMTP(self, loop=self.loop, data_size_limit=64 * MIB, enable_SMTPUTF8=True, **options), host="127.0.0.1", port=port))
+            lambda: SMTP(self, loop=self.loop, data_size_limit=64 * MIB, enable_SMTPUTF8=True, **options), host=host, port=port))
         self.port = self.server.sockets[0].getsockname()[1]
-        self.route = f"smtp://127.0.0.1:{self.port}"
+        self.route = f"smtp://{host}:{self.port}"
         self.thread = threading.Thread(target=self.loop.run_forever)
         self.thread.start()
 
@@ -356,6 +357,22 @@ class AioSink:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join()
         self.loop.close()
+
+
+class TlsSink(AioSink):
+    """Offers STARTTLS with the certificate for `names`; keeps what it is sent, and under which version of TLS."""
+
+    def __init__(self, authority, *names, offers=True, port=0, host="127.0.0.1", **how):
+        context = None
+        if offers:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*authority.files("sink", *names, **how).values())
+        super().__init__(port=port, host=host, tls_context=context)
+
+    async def handle_DATA(self, server, session, envelope):
+        version = server.transport.get_extra_info("ssl_object")
+        self.kept.append((version.version() if version else None, envelope.original_content))
+        return "250 OK"
 
 
 def without_received(content):

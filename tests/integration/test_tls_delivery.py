@@ -1,29 +1,10 @@
 #!/usr/bin/python3
 """TLS towards next hops: Python's aiosmtpd with a certificate, and what each policy makes of it."""
-import ssl
-
 import pytest
 from certificates import Authority
-from server import AioSink, Client, Server, wait_until
+from server import Client, Server, TlsSink, wait_until
 
 MESSAGE = b"Subject: s\r\n\r\nhello\r\n"
-
-
-class TlsSink(AioSink):
-    """Offers STARTTLS with the certificate for `hosts`; keeps what it is sent, and under which version of TLS."""
-
-    def __init__(self, authority, *hosts, offers=True, **how):
-        context = None
-        if offers:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*authority.files("sink", *hosts, **how).values())
-        super().__init__(tls_context=context)
-        self.route = f"smtp://localhost:{self.port}"
-
-    async def handle_DATA(self, server, session, envelope):
-        version = server.transport.get_extra_info("ssl_object")
-        self.kept.append((version.version() if version else None, envelope.original_content))
-        return "250 OK"
 
 
 @pytest.fixture
@@ -32,7 +13,7 @@ def authority(home):
 
 
 def relay(home, sink, authority, policy, **settings):
-    return Server(home, route=sink.route, settings={"shards": "1", "tls.trust_file": str(authority.trust), "retry.first": "300 s",
+    return Server(home, route=f"smtp://localhost:{sink.port}", settings={"shards": "1", "tls.trust_file": str(authority.trust), "retry.first": "300 s",
                                                     **({"destination.localhost..tls": policy} if policy else {}), **settings})
 
 
