@@ -73,15 +73,6 @@ constexpr auto kSlotOf = make_slots();
 
 }  // namespace
 
-bool equal_ignoring_case(std::string_view left, std::string_view right) noexcept {
-  if (left.size() != right.size()) return false;
-  for (std::size_t i = 0; i < left.size(); ++i) {
-    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-    if (lower(left[i]) != lower(right[i])) return false;
-  }
-  return true;
-}
-
 HeaderId header_id(std::string_view name, std::uint32_t hash) noexcept {
   for (std::size_t slot = hash % kSlots; kSlotOf[slot] != 0; slot = (slot + 1) % kSlots) {
     const Name& candidate = kNames[kSlotOf[slot] - 1U];

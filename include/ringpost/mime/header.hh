@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "ringpost/base/ascii.hh"
+
 namespace ringpost::mime {
 
 // clang-format off
@@ -36,8 +38,5 @@ constexpr std::uint32_t header_name_hash(std::string_view name) noexcept {
 HeaderId header_id(std::string_view name) noexcept;
 /// Same, when the caller already has `header_name_hash(name)`.
 HeaderId header_id(std::string_view name, std::uint32_t hash) noexcept;
-
-/// ASCII case-insensitive equality; bytes above 127 compare as they are.
-bool equal_ignoring_case(std::string_view left, std::string_view right) noexcept;
 
 }  // namespace ringpost::mime
