@@ -66,4 +66,25 @@ RecipientAnswer answer_recipient(const config::Settings& settings, const Submitt
   return {.ask_next_hop = kind == config::RecipientRule::Kind::callout};
 }
 
+std::vector<OpenRelay> find_open_relays(const config::Settings& settings) {
+  // Addresses of the public Internet, far from each other, that belong to no relay client of anybody's; and a domain that is never ours
+  // (RFC 2606).
+  constexpr std::string_view kStrangers[] = {"8.8.8.8", "41.0.0.1", "126.0.0.1", "151.101.1.1", "202.12.27.33", "2001:500:9f::42", "2a00:1450::1"};
+  std::vector<OpenRelay> found;
+  for (const config::Listener& listener : settings.listeners) {
+    for (std::string_view stranger : kStrangers) {
+      const IpAddress client = *IpAddress::parse(stranger);
+      bool open = false;
+      for (std::string_view path : {"<probe@probe.invalid>", "<probe%probe.invalid@[192.0.2.1]>", "<\"probe@probe.invalid\">", "<@probe.invalid:probe@probe.invalid>"}) {
+        const smtp::Path recipient = smtp::parse_forward_path(path, smtp::Utf8::refused);
+        open = open || (recipient.ok() && !answer_recipient(settings, {.role = listener.role, .client = client}, recipient).refusal);
+      }
+      if (!open) continue;
+      found.push_back({listener.name, client});
+      break;
+    }
+  }
+  return found;
+}
+
 }  // namespace ringpost::policy

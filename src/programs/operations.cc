@@ -7,6 +7,7 @@
 #include "programs/config_files.hh"
 #include "ringpost/control/json.hh"
 #include "ringpost/metrics/exposition.hh"
+#include "ringpost/policy/recipients.hh"
 
 namespace ringpost::programs {
 
@@ -24,6 +25,12 @@ event::Event event_of(const config::Change& change, std::uint32_t user) {
   return event;
 }
 }  // namespace
+
+void warn_of_open_relays(const config::Settings& settings, Log& log) {
+  for (const policy::OpenRelay& each : policy::find_open_relays(settings))
+    log.warning("OPEN RELAY: strangers could send mail to anywhere through this server; look at relay.clients",
+                {{"listener", OperatorText{each.listener}}, {"stranger", each.client}});
+}
 
 Operations::Operations(config::Configuration configuration, std::string config_path, std::string config_opened,
                        std::vector<IpAddress> own_addresses, SettingsBoard& board, const policy::LoginGuard& logins, Log& log)
@@ -156,6 +163,7 @@ control::Answer Operations::apply(config::Configuration::Built built, std::uint3
     events.push_back(event_of(change, user));
     text += change.key + ": " + change.from + " -> " + change.to + "\n";
   }
+  warn_of_open_relays(*settings, log_);
   if (!board_.publish(settings, events, kFollowPatience)) return std::unexpected("accepted, but a shard is too busy to follow yet");
   return text.empty() ? "nothing changed\n" : text;
 }

@@ -24,6 +24,9 @@ struct Facts {
   bool helpers_are_services = false;  ///< started by the service manager, not by us
 };
 
+/// A start and each reload try to relay as a stranger.
+void warn_of_open_relays(const config::Settings& settings, Log& log);
+
 /// Threads: any; it locks inside.
 class Operations final : public control::Daemon {
  public:

@@ -174,6 +174,7 @@ int run(int argc, char** argv) {
     return complain("this processor or build has no hardware AES; to run all the same set crypto.require_hardware_aes = no");
   if (!settings.memory.allow_swap && harden::swap_is_exposed())
     return complain("swap without encryption is active: keys and mail could reach the disk in clear; encrypt it, or set memory.allow_swap = yes");
+  warn_of_open_relays(settings, log);
   if (settings.listeners.empty()) log.warning("no listener is configured: nothing will be accepted");
 
   std::signal(SIGPIPE, SIG_IGN);

@@ -111,7 +111,7 @@ def test_H1_a_helper_outlives_its_nanny_and_ends_with_the_server(home):
     with Server(home) as server:
         helpers = [server.helper(name) for name in HELPERS]
         nannies = [pid for pid, name in server.family().items() if name == "ringpost-nanny"]
-        assert len(nannies) == 2
+        assert len(nannies) == len(helpers)
         assert server.status()["helpers"] == "kept"
         for nanny in nannies:
             os.kill(nanny, signal.SIGKILL)
@@ -144,7 +144,7 @@ def test_H1_helpers_end_within_a_second_when_the_server_is_killed(home):
         assert len(took) < 5, took  # a busy machine may be late once, not always
         with Server(home) as server:
             family = set(server.family())
-            assert len(family) == 4, server.family()
+            assert len(family) == 2 * len(HELPERS), server.family()
             os.kill(server.process.pid, signal.SIGKILL)
             ended = time.monotonic()
             wait_until("the helpers' end", lambda: not any(map(is_running, family)))
@@ -265,7 +265,7 @@ def test_H19_other_users_do_not_reach_the_helpers(home):
             os.setresgid(65534, 65534, 65534)
             os.setresuid(65534, 65534, 65534)
             reached = 0
-            for name in ("keyd", "auditd"):
+            for name in ("keyd", "auditd", "helperd"):
                 with contextlib.suppress(PermissionError), socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
                     probe.connect(f"{server.settings['control.socket']}.{name}")
                     reached += 1
@@ -277,12 +277,12 @@ def test_H19_other_users_do_not_reach_the_helpers(home):
 def test_helpers_that_are_services_of_their_own_are_separation_too(home):
     """As the service manager does it: sockets first, then each process as its user, ringpostd with one capability."""
     server = Server(home)
-    for folder, user in zip([server.spool, server.keys, server.audit, home / "run"], [*USERS, "ringpost"]):
+    for folder, user in zip([server.spool, server.keys, server.audit, home / "run"], ["ringpost", "ringpost-key", "ringpost-audit", "ringpost"]):
         folder.mkdir(mode=0o700 if folder.name != "run" else 0o755)
         shutil.chown(folder, user, user)
     started = []
     with contextlib.ExitStack() as stack:
-        for name, group, mode, clients in [("keyd", "ringpost", 0o600, ["ringpost"]),
+        for name, group, mode, clients in [("keyd", "ringpost", 0o600, ["ringpost"]), ("helperd", "ringpost", 0o600, ["ringpost"]),
                                            ("auditd", "ringpost-key", 0o660, ["ringpost", "ringpost-key"])]:
             listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
             path = f"{server.settings['control.socket']}.{name}"
@@ -290,7 +290,7 @@ def test_helpers_that_are_services_of_their_own_are_separation_too(home):
             os.chmod(path, mode)
             shutil.chown(path, "ringpost", group)
             listener.listen()
-            user = HELPERS[f"ringpost-{name}"]
+            user = HELPERS[f"ringpost-{name}"[:15]]  # as the kernel cuts names
             command = [BUILD / f"ringpost-{name}", "--listen-fd", str(listener.fileno()), "-c", server.config]
             for client in clients:
                 command += ["--client-user", client]

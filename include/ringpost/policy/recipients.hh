@@ -1,7 +1,9 @@
 // Whose mail this is: what a RCPT is answered, and where its mail goes.
 #pragma once
 
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "ringpost/base/socket_address.hh"
 #include "ringpost/config/settings.hh"
@@ -30,6 +32,14 @@ struct Submitter {
 /// Whoever is welcome may still name a recipient that does not exist, or a domain whose route refuses it.
 /// Lifetime: the reply's text is of `settings` or a literal.
 RecipientAnswer answer_recipient(const config::Settings& settings, const Submitter& from, const smtp::Path& recipient);
+
+/// The listeners on which a stranger could send mail to strangers, as attack tools try it, and by which address: an open relay. Asked
+/// at each start and reload, because a network too many in relay.clients is found by others within hours.
+struct OpenRelay {
+  std::string listener;
+  IpAddress client;
+};
+std::vector<OpenRelay> find_open_relays(const config::Settings& settings);
 
 /// Where mail for an address goes: the longest match of route.DOMAIN, else route.default. `address` is what Path::address() gave:
 /// "postmaster" without a domain is the postmaster of own_domain().

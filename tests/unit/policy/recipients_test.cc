@@ -131,5 +131,21 @@ TEST(Routes, the_longest_match_counts) {
   EXPECT_EQ(host("postmaster"), "192.0.2.2") << "that of our own domain";
 }
 
+TEST(OpenRelay, is_found_on_whatever_listener_it_is) {
+  config::Settings settings = config::Configuration::defaults({.hostname = "mx.test"}).settings();
+  settings.relay.domains = {"us.example"};
+  settings.listeners = {{.name = "in", .role = ListenerRole::mx}, {.name = "lan", .role = ListenerRole::relay}, {.name = "users", .role = ListenerRole::submission}};
+  EXPECT_TRUE(find_open_relays(settings).empty());
+  settings.relay.clients.push_back(*Network::parse("10.0.0.0/8"));
+  EXPECT_TRUE(find_open_relays(settings).empty());
+  settings.relay.clients.push_back(*Network::parse("0.0.0.0/0"));
+  const std::vector<OpenRelay> found = find_open_relays(settings);
+  ASSERT_EQ(found.size(), 2u) << "not the one that asks who it is";
+  EXPECT_EQ(found[0].listener, "in");
+  EXPECT_EQ(found[1].listener, "lan");
+  settings.relay.clients = {*Network::parse("2000::/3")};
+  EXPECT_EQ(find_open_relays(settings).size(), 2u);
+}
+
 }  // namespace
 }  // namespace ringpost::policy
