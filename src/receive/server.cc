@@ -96,16 +96,17 @@ runtime::Task<void> Server::run_session(Fd socket, Listening& listening) {
     (void)co_await surroundings_.ring.close(socket);
     co_return;
   }
-  const bool in_clear = listener_of(*settings_, listening.listener).tls != config::ListenerTls::implicit;
+  std::shared_ptr<const config::Settings> settings = settings_;
+  const config::Listener& listener = listener_of(*settings, listening.listener);
+  const bool proxied = listener.proxy_protocol == config::ProxyProtocol::required;
+  const bool in_clear = listener.tls != config::ListenerTls::implicit && !proxied;
   if (stopping_) co_return co_await turn_away(socket, smtp::replies::kShuttingDown, in_clear);
   if (runtime::MemoryReserve::is_spent()) {
     metrics.connections_refused.add();
     co_return co_await turn_away(socket, smtp::replies::kNoMemory, in_clear);
   }
-  std::shared_ptr<const config::Settings> settings = settings_;
-  const config::Listener& listener = listener_of(*settings, listening.listener);
   policy::ConnectionPlace place{surroundings_.connections};
-  if (listener.proxy_protocol == config::ProxyProtocol::required) {  // whom it is for is not known yet
+  if (proxied) {  // whose it is is not known yet
     if (!policy::is_listed(peer->ip(), listener.proxy_peers)) {
       log_without_header(peer->ip());
       (void)co_await surroundings_.ring.close(socket);
@@ -151,7 +152,8 @@ void Server::log_early_talker(const IpAddress& client) {
     surroundings_.log.warning("a client that talked before the banner was sent away", {{"client", client}, {"suppressed", *suppressed}});
 }
 
-// One reply, then the end, without waiting long for a client that does not read. Who waits for TLS is not worth a handshake.
+// One reply, then the end, without waiting long for a client that does not read. Who waits for TLS is not worth a handshake, and who is
+// still to say whom it is for is told nothing.
 runtime::Task<void> Server::turn_away(Fd socket, smtp::Reply reply, bool in_clear) {
   std::array<std::byte, 512> line;
   const std::size_t written = smtp::write_reply(reply, line);

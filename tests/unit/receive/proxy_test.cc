@@ -1,5 +1,6 @@
 // Clients behind proxies: the PROXY protocol in front of a session.
 #include "../tls/certificates.hh"
+#include "ringpost/runtime/memory_reserve.hh"
 #include "support.hh"
 
 namespace ringpost::receive {
@@ -193,6 +194,19 @@ TEST(Attacks, C19_where_no_header_is_asked_for_it_is_another_protocol) {
   binary.begin();
   binary.send(block + "EHLO client.test\r\n");
   EXPECT_EQ(binary.codes_to_end(), "500 500 500");
+}
+
+TEST(Proxy, a_server_short_of_memory_says_nothing_before_the_header_either) {
+  ASSERT_TRUE(runtime::MemoryReserve::open());
+  runtime::MemoryReserve::spend();
+  {
+    Bench proxied(behind_proxy()), direct;
+    Client first(proxied, kProxy, kHeader), second(direct, "198.51.100.7");
+    EXPECT_EQ(first.rest(), "");
+    EXPECT_EQ(second.codes_to_end(), "421");
+  }
+  EXPECT_TRUE(runtime::MemoryReserve::refill());
+  runtime::MemoryReserve::close();
 }
 
 TEST(Proxy, a_stop_does_not_wait_for_headers) {
