@@ -1,5 +1,9 @@
 #!/usr/bin/python3
 """TLS towards next hops: Python's aiosmtpd with a certificate, and what each policy makes of it."""
+import contextlib
+import socket
+import threading
+
 import pytest
 from certificates import Authority
 from server import Client, Server, TlsSink, wait_until
@@ -10,6 +14,46 @@ MESSAGE = b"Subject: s\r\n\r\nhello\r\n"
 @pytest.fixture
 def authority(home):
     return Authority(home)
+
+
+class GluedHop:
+    """Offers STARTTLS, and says `more` behind its 220: in the same segment, or in the next. Keeps every line it is told in clear."""
+
+    def __init__(self, more, segment):
+        self.more, self.segment, self.lines = more, segment, []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.route = f"smtp://localhost:{self.listener.getsockname()[1]}"
+        self.thread = threading.Thread(target=self.serve)
+        self.thread.start()
+
+    def serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.listener.accept()
+                with connection, contextlib.suppress(OSError):
+                    self.converse(connection)
+
+    def converse(self, connection):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.sendall(b"220 localhost\r\n")
+        for line in connection.makefile("rb"):
+            self.lines.append(line)
+            if line.startswith(b"EHLO"):
+                connection.sendall(b"250-localhost\r\n250 STARTTLS\r\n")
+            elif line.startswith(b"STARTTLS"):
+                pieces = [b"220 go ahead\r\n" + self.more] if self.segment == "same" else [b"220 go ahead\r\n", self.more]
+                for piece in pieces:
+                    connection.sendall(piece)
+            else:
+                connection.sendall(b"250 ok\r\n")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.thread.join()
 
 
 def relay(home, sink, authority, policy, **settings):
@@ -83,6 +127,16 @@ def test_T9_what_demands_tls_waits_where_none_is_offered(home, authority):
         server.ctl("queue", "retry", "--all")
         server.wait_delivered()
         assert [version for version, _ in sink.kept] == [None]
+
+
+@pytest.mark.parametrize("segment", ["same", "next"])
+def test_C2_what_stands_behind_the_answer_to_starttls_is_a_failure(home, authority, segment):
+    for more in (b"250 2.1.0 ok\r\n", b"250-localhost\r\n250 SIZE\r\n", b"354 go\r\n"):
+        with GluedHop(more, segment) as hop, relay(home, hop, authority, "encrypt") as server:
+            send(server)
+            assert reason_of(server) == ("tls_failed", 451)
+            assert not [line for line in hop.lines if line.startswith((b"MAIL", b"RCPT", b"DATA"))], hop.lines
+            server.ctl("queue", "delete", "--all")
 
 
 def test_a_trust_file_that_is_needed_must_be_there(home, authority):
