@@ -11,7 +11,7 @@ import time
 
 import pytest
 from certificates import Authority
-from raw_tls import ALERT, RECORD_BYTES_MAX, RawTls
+from raw_tls import ALERT, CHANGE_CIPHER_SPEC, HANDSHAKE, RECORD_BYTES_MAX, RawTls, RawTls12
 from server import PATIENCE_S, Server, free_port, is_sanitized, wait_until
 
 HOST = "relay.example.com"
@@ -34,8 +34,8 @@ class TlsServer(Server):
     def context(self):
         return ssl.create_default_context(cafile=self.authority.trust)
 
-    def raw(self, **options):
-        return RawTls(self.implicit, HOST, self.authority.trust, PATIENCE_S, **options)
+    def raw(self, kind=RawTls, **options):
+        return kind(self.implicit, HOST, self.authority.trust, PATIENCE_S, **options)
 
     def good_client_s(self, source="127.0.0.2"):
         """How long somebody takes who connects, shakes hands, says EHLO and QUIT."""
@@ -137,8 +137,9 @@ def test_T2_renegotiation_is_refused(server):
 
 # ---- T3: records
 
-def test_T3_one_byte_in_each_record_is_only_slow(server):
-    with server.raw() as raw:
+@pytest.mark.parametrize("version", [RawTls, RawTls12])
+def test_T3_one_byte_in_each_record_is_only_slow(server, version):
+    with server.raw(version) as raw:
         assert raw.read().startswith(b"220")
         raw.send(b"".join(raw.record(bytes([octet])) for octet in b"EHLO client.example\r\n"))
         assert raw.read().startswith(b"250")
@@ -173,27 +174,31 @@ def test_T3_the_largest_record_is_read_and_a_larger_one_ends_the_connection(serv
         assert raw.read() == b""
 
 
-def barren(raw, kind):
-    """Records without a byte of data, for ever."""
-    while True:
-        yield {"empty records": lambda: raw.record(b""),
-               "alerts": lambda: raw.record(b"\x01\x5a", ALERT),  # warning, user_canceled
-               "key updates": lambda: raw.key_update(0),
-               "key updates that want an answer": lambda: raw.key_update(1),
-               "change_cipher_spec": lambda: b"\x14\x03\x03\x00\x01\x01"}[kind]()
+# Records without a byte of data, for ever. An alert is the warning user_canceled or no_renegotiation.
+BARREN = {
+    "empty records": (RawTls, lambda raw: raw.record(b"")),
+    "alerts": (RawTls, lambda raw: raw.record(b"\x01\x5a", ALERT)),
+    "key updates": (RawTls, lambda raw: raw.key_update(0)),
+    "key updates that want an answer": (RawTls, lambda raw: raw.key_update(1)),
+    "change_cipher_spec": (RawTls, lambda raw: b"\x14\x03\x03\x00\x01\x01"),
+    "empty records of TLS 1.2": (RawTls12, lambda raw: raw.record(b"")),
+    "alerts of TLS 1.2": (RawTls12, lambda raw: raw.record(b"\x01\x64", ALERT)),
+    "change_cipher_spec of TLS 1.2": (RawTls12, lambda raw: raw.record(b"\x01", CHANGE_CIPHER_SPEC)),
+    "renegotiations of TLS 1.2": (RawTls12, lambda raw: raw.record(first_message()[5:], HANDSHAKE)),
+}
 
 
-@pytest.mark.parametrize("kind", ["empty records", "alerts", "key updates", "key updates that want an answer", "change_cipher_spec"])
+@pytest.mark.parametrize("kind", BARREN)
 def test_T3_a_flood_that_is_no_data_ends_the_connection(server, kind):
     idle = server.memory_kib()
-    with server.raw() as raw:
+    version, make = BARREN[kind]
+    with server.raw(version) as raw:
         assert raw.read().startswith(b"220")
-        size = len(next(barren(raw, kind)))
-    with server.raw() as raw:
+        size = len(make(raw))
+    with server.raw(version) as raw:
         assert raw.read().startswith(b"220")
         limit = BARREN_BYTES_MAX // size
-        source = barren(raw, kind)
-        sent = raw.ends_within(next(source) for _ in range(10 * limit))
+        sent = raw.ends_within(make(raw) for _ in range(10 * limit))
         # What the sockets held when it ended went out, too.
         assert sent is not None and sent < 8 * limit, (kind, sent)
     assert server.good_client_s() < GOOD_CLIENT_S * 5
