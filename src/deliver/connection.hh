@@ -29,12 +29,16 @@ struct HopMemory {
   std::vector<InClear> in_clear;
 };
 
+class TlsSessions;
+
 /// How a connection is to be secured.
 struct Security {
   config::TlsPolicy policy = config::TlsPolicy::automatic;
   std::string name;                       ///< who the next hop is to be; empty: it does not matter
   std::shared_ptr<tls::ClientContext> context;  ///< null: there is no TLS here
   std::shared_ptr<const Proofs> proofs;         ///< of the hosts it may go to; null: of none
+  TlsSessions* sessions = nullptr;              ///< null: each handshake is a whole one
+  std::string session_scope;                    ///< sessions are good within it only
 };
 
 /// LMTP (RFC 2033) is SMTP with another greeting, and with an answer for each recipient behind the message.
@@ -88,7 +92,10 @@ class Connection {
   bool broken() const { return !usable_; }
   /// It could not be opened because TLS did not work, which its policy does not demand: another one to the same host goes without.
   bool may_go_in_clear() const { return tls_in_vain_; }
+  /// It could not be opened with an earlier TLS session, which is forgotten now: another one to the same host begins a new one.
+  bool session_failed() const { return session_in_vain_; }
   bool secured() const { return channel_ && channel_->secured(); }
+  bool resumed() const { return secured() && channel_->handshake().resumed; }
   /// How it is secured, once that is decided.
   const std::optional<event::TlsResult>& tls_result() const { return tls_result_; }
   /// A Unix socket goes down in the books as this machine's LMTP port.
@@ -128,6 +135,8 @@ class Connection {
   std::optional<Trouble> forbidden() const;
   runtime::Task<Outcome> secure();
   runtime::Task<Outcome> shake_hands();
+  std::string key_of_session(std::string_view server_name) const;
+  void keep_session();
   bool wants_tls() const;
   event::TlsResult result_so_far() const;
   Outcome in_clear(event::TlsResult::Shortfall why);
@@ -169,13 +178,14 @@ class Connection {
   const HostProof* proof_;
   Protection protection_;
   std::optional<event::TlsResult> tls_result_;
+  std::string session_key_;
   Fd socket_;
   std::unique_ptr<tls::Channel> channel_;
   runtime::Chunk input_;
   std::unique_ptr<smtp::ReplyParser> parser_;
   smtp::Capabilities capabilities_;
   Instant transaction_deadline_ = kNever;
-  bool usable_ = false, tls_in_vain_ = false;
+  bool usable_ = false, tls_in_vain_ = false, session_in_vain_ = false;
   std::uint64_t messages_ = 0;
 
   // Of the transaction under way. Members, so that they stop allocating.

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "deliver/site.hh"
+#include "deliver/tls_sessions.hh"
 
 namespace ringpost::deliver {
 
@@ -18,6 +19,8 @@ constexpr Duration kUnroutedPause = std::chrono::milliseconds(50);
 // Mail of a route that holds is looked at this often; a change of settings brings it back at once.
 constexpr Duration kHoldPause = std::chrono::minutes(10);
 constexpr std::size_t kParkedMax = 100'000;
+// TLS sessions kept for later connections; each takes a few kilobytes.
+constexpr std::size_t kSessionsMax = 512;
 constexpr Duration kSweepInterval = std::chrono::seconds(30);
 // A site without work is remembered for this long: what it answered, and how many connections it bears.
 constexpr Duration kMemory = std::chrono::minutes(10);
@@ -33,6 +36,7 @@ std::size_t Deliverer::DestinationHash::read_u64(const queue::Destination& desti
 Deliverer::Deliverer(Surroundings surroundings, std::shared_ptr<const config::Settings> settings)
     : surroundings_(surroundings),
       settings_(std::move(settings)),
+      sessions_(std::make_unique<TlsSessions>(kSessionsMax)),
       prng_(surroundings.seed),
       scope_(surroundings.ring),
       dispatch_signal_(surroundings.ring),
@@ -66,6 +70,12 @@ void Deliverer::tokens_came(std::uint64_t site) {
   if (found == sites_.end()) return;
   attend_later(*found->second);
   kick();
+}
+
+// What they were verified by is not in force any more.
+void Deliverer::secure_with(std::shared_ptr<tls::ClientContext> context) {
+  tls_ = std::move(context);
+  sessions_->clear();
 }
 
 void Deliverer::reconfigure(std::shared_ptr<const config::Settings> settings) {

@@ -80,7 +80,14 @@ std::string_view explanation_of(Reason reason) {
     case Reason::next_hop_protocol: return "the next server did not keep to the protocol";
     case Reason::incompatible: return "the next server lacks what this message needs";
     case Reason::expired: return "it could not be delivered in the time that is set for that";
+    case Reason::tlsa_unavailable:
     case Reason::dns_temporary: return "the domain's DNS gave no usable answer";
+    case Reason::tls_not_offered:
+    case Reason::tls_failed:
+    case Reason::peer_not_verified:
+    case Reason::tlsa_missing:
+    case Reason::tlsa_mismatch:
+    case Reason::resolver_not_validating: return "the next server could not be reached in the secure way that is set for it";
     case Reason::dns_no_such_domain: return "the domain does not exist";
     case Reason::null_mx: return "the domain takes no mail";
     case Reason::no_mail_host:

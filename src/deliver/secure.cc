@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "deliver/connection.hh"
+#include "deliver/tls_sessions.hh"
 
 namespace ringpost::deliver {
 
@@ -66,7 +67,27 @@ runtime::Task<Outcome> Connection::secure() {
   input_.release();
   auto shaken = co_await shake_hands();
   if (!shaken) co_return shaken;
-  co_return co_await say_hello();
+  auto welcomed = co_await say_hello();
+  if (welcomed) keep_session();
+  co_return welcomed;
+}
+
+// All that this session would be good for: whoever would have verified otherwise begins anew.
+std::string Connection::key_of_session(std::string_view server_name) const {
+  std::string key = security_.session_scope + " " + target_.text() + " " + std::to_string(static_cast<int>(protection_.policy)) + " ";
+  key += server_name;
+  if (protection_.policy != config::TlsPolicy::dane) return key;
+  for (const std::string& name : proof_->names) key += " " + name;
+  for (const tls::Association& record : proof_->records) {
+    for (std::uint8_t part : {record.usage, record.selector, record.matching}) key += " " + std::to_string(part);
+    key.append(" ").append(as_text(record.data));
+  }
+  return key;
+}
+
+// Under TLS 1.3 the ticket came with the answer to EHLO.
+void Connection::keep_session() {
+  if (security_.sessions) security_.sessions->put(session_key_, channel_->session(), ring_.now());
 }
 
 runtime::Task<Outcome> Connection::shake_hands() {
@@ -80,13 +101,24 @@ runtime::Task<Outcome> Connection::shake_hands() {
   else if (!name.empty()) names = {name};
   std::optional<tls::DaneJudge> judge;
   if (dane) judge.emplace(proof_->records, names, security_.context->engine());
-  const tls::ClientOptions options{.server_name = name, .names = names, .must_be_ok = verify, .judge = judge ? &*judge : nullptr};
+  session_key_ = key_of_session(name);
+  std::optional<tls::ClientSession> earlier;
+  if (security_.sessions) earlier = security_.sessions->take(session_key_, ring_.now());
+  const tls::ClientOptions options{.server_name = name,
+                                   .names = names,
+                                   .must_be_ok = verify,
+                                   .judge = judge ? &*judge : nullptr,
+                                   .session = earlier ? &*earlier : nullptr};
   auto shaken = co_await channel_->connect_tls(*security_.context, options, deadline(settings_->deliver.timeout.command));
   if (!shaken && shaken.error().code == Errc::permission) {
     std::string text{"The next hop's certificate is not accepted: "};
     text += tls::verdict_name(channel_->handshake().peer);
     tls_result_->shortfall = event::TlsResult::Shortfall::certificate;
     co_return std::unexpected(insecure(dane ? event::Reason::tlsa_mismatch : event::Reason::peer_not_verified, text));
+  }
+  if (!shaken && earlier) {
+    session_in_vain_ = true;
+    co_return std::unexpected(insecure(event::Reason::tls_failed, "The TLS handshake failed with an earlier session"));
   }
   if (!shaken) co_return std::unexpected(in_vain(insecure(event::Reason::tls_failed, "The TLS handshake failed")));
   const tls::Handshake& handshake = channel_->handshake();

@@ -106,7 +106,12 @@ runtime::Task<std::expected<void, Trouble>> Deliverer::ensure_open(Site& site, s
   Trouble trouble{.reason = event::Reason::connection_lost};
   for (std::size_t i = 0; i < std::min(addresses.size(), kAddressesTried) && !cutting_;) {
     connection = std::make_unique<Connection>(surroundings_.ring, settings_, addresses[i], site.protocol, site.memory, site.messages_max,
-                                              Security{site.tls, site.tls_name, tls_, site.proofs});
+                                              Security{.policy = site.tls,
+                                                       .name = site.tls_name,
+                                                       .context = tls_,
+                                                       .proofs = site.proofs,
+                                                       .sessions = sessions_.get(),
+                                                       .session_scope = std::to_string(site.id) + " " + std::to_string(settings_generation_)});
     open_.push_back(connection.get());
     metrics.delivery_connections.add();
     metrics.delivery_connections_open.add(1);
@@ -115,6 +120,7 @@ runtime::Task<std::expected<void, Trouble>> Deliverer::ensure_open(Site& site, s
     attempt.tls = connection->tls_result();
     if (opened) {
       if (connection->secured()) metrics.delivery_connections_tls.add();
+      if (connection->resumed()) metrics.delivery_connections_resumed.add();
       if (attempt.tls && attempt.tls->verified) metrics.delivery_connections_verified.add();
       ++site.open;
       site_answered(site);
@@ -129,6 +135,7 @@ runtime::Task<std::expected<void, Trouble>> Deliverer::ensure_open(Site& site, s
     co_await failed->close();
     std::erase(open_, failed.get());
     metrics.delivery_connections_open.add(-1);
+    if (failed->session_failed()) continue;  // the same host again, without
     if (failed->may_go_in_clear()) {
       metrics.delivery_tls_failures.add();
       continue;  // the same host again

@@ -24,7 +24,8 @@ Duration shortened(Duration delay, std::uint64_t part, Prng& prng) {
 }  // namespace
 
 Trouble trouble_of(event::Reason reason, const event::ReplyCode& reply) {
-  if (reason == event::Reason::dns_temporary || reason == event::Reason::dns_no_such_domain || reason == event::Reason::no_mail_host)
+  if (reason == event::Reason::dns_temporary || reason == event::Reason::dns_no_such_domain || reason == event::Reason::no_mail_host ||
+      reason == event::Reason::tlsa_unavailable)
     return Trouble::dns;
   const bool is_policy = reply.enhanced_subject == 7;
   const bool is_full = reply.enhanced_subject == 2 && reply.enhanced_detail == 2;

@@ -28,6 +28,7 @@ class ClientContext;
 namespace ringpost::deliver {
 
 class Connection;
+class TlsSessions;
 struct Account;
 struct Site;
 struct Job;
@@ -70,7 +71,7 @@ class Deliverer {
   void tokens_came(std::uint64_t site);
   void reconfigure(std::shared_ptr<const config::Settings> settings);
   /// Connections from now on are secured with this; without it none is.
-  void secure_with(std::shared_ptr<tls::ClientContext> context) { tls_ = std::move(context); }
+  void secure_with(std::shared_ptr<tls::ClientContext> context);
   /// Takes up no further message; waits for running attempts until `deadline`, then breaks their connections.
   runtime::Task<void> stop(Instant deadline);
   // ---- for operators (view.cc)
@@ -160,6 +161,7 @@ class Deliverer {
   Surroundings surroundings_;
   std::shared_ptr<const config::Settings> settings_;
   std::shared_ptr<tls::ClientContext> tls_;
+  std::unique_ptr<TlsSessions> sessions_;
   std::uint64_t settings_generation_ = 0;  // connections of older settings end after their message
   Prng prng_;
   runtime::Scope scope_;

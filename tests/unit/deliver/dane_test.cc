@@ -1,6 +1,9 @@
 // DANE towards next hops: what becomes of mail, and how the connection was secured, by what DNS proves (T7; RFC 7672).
 #include "../tls/tlsa.hh"
+#include "deliver/tls_sessions.hh"
 #include "secured.hh"
+
+extern "C" WOLFSSL_SESSION* wolfSSL_SESSION_new(void);  // an empty one; its header is for module tls alone
 
 namespace ringpost::deliver {
 namespace {
@@ -192,6 +195,87 @@ TEST(Dane, an_authority_vouches_for_one_domain_at_a_time) {
     (void)bench.deliver({.recipients = {"a@" + domain}});
   }
   EXPECT_EQ(bench.deliverer.sites(), 2u);
+}
+
+// ---- sessions
+
+// Long enough for the idle connection to be closed, not for its session to be forgotten.
+constexpr Duration kBetween = minutes{5};
+
+TEST(Sessions, a_later_connection_goes_on_with_an_earlier_one) {
+  struct Case {
+    TlsPolicy policy;
+    HostProof proof;
+  };
+  const Case cases[] = {{TlsPolicy::automatic, found({record(3, 1, 1, own())})}, {TlsPolicy::dane, found({record(2, 0, 1, middle())})},
+                        {TlsPolicy::automatic, proof(Status::none)}, {TlsPolicy::verify, proof(Status::none)}, {TlsPolicy::encrypt, proof(Status::none)}};
+  for (const Case& each : cases) {
+    Secured secured(each.policy, each.proof);
+    EXPECT_EQ(secured.outcome(), "+ tls");
+    const event::TlsResult whole = secured.last_tls();
+    for (int round = 1; round <= 3; ++round) {
+      secured.bench().run_for(kBetween);
+      EXPECT_EQ(secured.outcome(), "+ tls");
+      EXPECT_EQ(secured.hop().resumed, round);
+      EXPECT_EQ(secured.last_tls(), whole) << "it is as good as it was";
+    }
+    EXPECT_EQ(secured.bench().metrics.delivery_connections_resumed.value(), 3u);
+    secured.bench().run_for(minutes{40});
+    EXPECT_EQ(secured.outcome(), "+ tls");
+    EXPECT_EQ(secured.hop().resumed, 3) << "after half an hour all is looked at again";
+  }
+}
+
+TEST(Sessions, T7_other_tlsa_records_begin_anew) {
+  Secured secured(TlsPolicy::automatic, found({record(3, 1, 1, own())}));
+  Hosts& hosts = *secured.bench().hosts.hosts["mx.test"];
+  hosts.expires = secured.bench().ring.now() + minutes{1};
+  EXPECT_EQ(secured.outcome(), "+ tls");
+  secured.bench().run_for(kBetween);
+  hosts.proofs[0].records = {record(3, 0, 1, own())};
+  hosts.expires = secured.bench().ring.now() + minutes{1};
+  EXPECT_EQ(secured.outcome(), "+ tls");
+  EXPECT_EQ(secured.hop().resumed, 0);
+  secured.bench().run_for(kBetween);
+  hosts.proofs[0].records = {spoilt(record(3, 1, 1, own()))};
+  EXPECT_EQ(secured.outcome(), "~ tlsa_mismatch") << "though a session is there";
+}
+
+TEST(Sessions, one_that_does_not_work_costs_no_more_than_a_connection) {
+  Secured secured(TlsPolicy::automatic, proof(Status::none));
+  EXPECT_EQ(secured.outcome(), "+ tls");
+  secured.bench().run_for(kBetween);
+  const int before = secured.hop().connections;
+  secured.hop().script.tls = nullptr;
+  EXPECT_EQ(secured.outcome(), "+ clear");
+  EXPECT_EQ(secured.hop().connections - before, 3) << "with the session, with a new one, in clear";
+  Secured demanded(TlsPolicy::automatic, found({record(3, 1, 1, own())}));
+  EXPECT_EQ(demanded.outcome(), "+ tls");
+  demanded.bench().run_for(kBetween);
+  demanded.hop().script.tls = nullptr;
+  EXPECT_EQ(demanded.outcome(), "~ tls_failed");
+  EXPECT_EQ(demanded.hop().messages.size(), 1u);
+}
+
+TEST(Sessions, are_bounded_and_used_once) {
+  const Instant now{};
+  TlsSessions sessions(2);
+  auto put = [&](const char* key) { sessions.put(key, tls::ClientSession{wolfSSL_SESSION_new(), tls::PeerVerdict::ok, {}}, now); };
+  sessions.put("none", {}, now);
+  EXPECT_EQ(sessions.size(), 0u) << "no session, nothing to keep";
+  put("a");
+  put("b");
+  put("a");
+  EXPECT_EQ(sessions.size(), 2u);
+  put("c");
+  EXPECT_EQ(sessions.size(), 2u);
+  EXPECT_FALSE(sessions.take("b", now)) << "the oldest went";
+  EXPECT_TRUE(sessions.take("a", now));
+  EXPECT_FALSE(sessions.take("a", now)) << "it was used";
+  EXPECT_FALSE(sessions.take("c", now + minutes{31}));
+  put("d");
+  sessions.clear();
+  EXPECT_FALSE(sessions.take("d", now));
 }
 
 }  // namespace

@@ -69,6 +69,7 @@ class Hop {
   Script script;
   int connections = 0, open = 0, open_most = 0;
   int secured = 0;                    ///< commands that came under TLS
+  int resumed = 0;                    ///< handshakes that went on with an earlier session
   std::vector<std::string> lines;     ///< every command of every connection
   std::vector<std::string> messages;  ///< content that ended: at its dot, or with its last chunk
   std::string text;                   ///< all DATA text, whole or not
@@ -141,6 +142,7 @@ class Hop {
         if (verb == "STARTTLS" && reply.starts_with("220") && script.tls) {
           auto shaken = co_await channel.accept_tls(*script.tls, ring_.now() + minutes{1});
           go_on = shaken.has_value();
+          resumed += go_on && channel.handshake().resumed;
         }
         if (verb == "QUIT" || reply.starts_with("421")) go_on = false;
         continue;
