@@ -52,11 +52,6 @@ def send(smtp, subject="hello"):
     smtp.sendmail("a@client.example", ["b@next.example"], f"Subject: {subject}\r\n\r\nbody\r\n")
 
 
-def received_fields(server):
-    """Of all messages, as an operator sees them."""
-    return [server.ctl("queue", "cat", message["id"]) for message in server.queue()]
-
-
 def test_the_ways_in(home, certified):
     with TlsServer(home, certified) as server:
         for version, name in ((ssl.TLSVersion.TLSv1_2, "TLSv1.2"), (ssl.TLSVersion.TLSv1_3, "TLSv1.3")):
@@ -310,7 +305,7 @@ def test_t10_files_that_cannot_be_used_refuse_the_start(home, certified):
 def test_t10_a_certificate_is_replaced_under_a_running_server(home, certified):
     files = certified.files("main", HOST)
     chain, key = files.values()
-    with TlsServer(home, certified, files) as server:
+    with TlsServer(home, certified, files, shards="1") as server:  # which look at the files one after the other
         first = server.subject_of(server.implicit)
         held = smtplib.SMTP("127.0.0.1", server.port, "client.example")
         held._host = HOST
