@@ -22,7 +22,7 @@ class GluedHop:
     def __init__(self, more, segment):
         self.more, self.segment, self.lines = more, segment, []
         self.listener = socket.create_server(("127.0.0.1", 0))
-        self.route = f"smtp://localhost:{self.listener.getsockname()[1]}"
+        self.port = self.listener.getsockname()[1]
         self.thread = threading.Thread(target=self.serve)
         self.thread.start()
 
