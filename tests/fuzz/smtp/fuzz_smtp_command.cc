@@ -1,5 +1,6 @@
 // Bytes to lines to commands: the cut does not matter, every line has a verdict, and what was accepted keeps its meaning.
 #include "fuzz_support.hh"
+#include "ringpost/smtp/client_attributes.hh"
 #include "ringpost/smtp/command.hh"
 #include "ringpost/smtp/line_reader.hh"
 #include "ringpost/smtp/transaction.hh"
@@ -31,6 +32,19 @@ bool within(std::string_view part, std::string_view whole) {
   return part.empty() || (part.data() >= whole.data() && part.data() + part.size() <= whole.data() + whole.size());
 }
 
+void check_attributes(Verb verb, std::string_view argument) {
+  const auto attributes = parse_client_attributes(verb, argument);
+  if (!attributes) {
+    FUZZ_CHECK(attributes.error().code == 501);
+    return;
+  }
+  FUZZ_CHECK(attributes->addressed || !attributes->address);
+  FUZZ_CHECK(attributes->port != 0);
+  ClientAttributes twice = *attributes;
+  twice.add(*attributes);
+  FUZZ_CHECK(twice == *attributes);
+}
+
 void check_command(std::string_view line, const CommandRules& rules) {
   Command command = parse_command(as_bytes(line), rules);
   FUZZ_CHECK(within(command.argument, line));
@@ -41,6 +55,7 @@ void check_command(std::string_view line, const CommandRules& rules) {
     return;
   }
   (void)TransactionState{}.decide(command.verb);
+  if (command.verb == Verb::xclient || command.verb == Verb::xforward) check_attributes(command.verb, command.argument);
   if (command.verb != Verb::mail && command.verb != Verb::rcpt) return;
   std::string kept;
   if (command.verb == Verb::mail) append_parameters(command.mail.notification, kept);
@@ -77,5 +92,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   CommandRules rules{.extended = !random.one_in(4), .smtputf8 = random.one_in(2), .message_bytes_max = 1 << 20};
   for (const Read& line : whole) check_command(line.text, rules);
   check_command(text, rules);
+  check_attributes(random.one_in(2) ? Verb::xclient : Verb::xforward, text);
   return 0;
 }
