@@ -89,6 +89,16 @@ struct Checker {
     }
   }
 
+  /// Mail that could never go.
+  void dane(const Settings& s) {
+    if (s.dns.trust_ad != TrustAd::no) return;
+    for (const DestinationLimits& each : s.destinations) {
+      const std::string key = "destination." + each.domain + ".tls";
+      if (each.tls == TlsPolicy::dane && sound({key, "dns.trust_ad"}))
+        report({key}, "DANE rests on what resolvers prove, and by dns.trust_ad = no none of them is believed");
+    }
+  }
+
   void certificates(const Settings& s) {
     for (const CertificateFiles& each : s.tls.certificates) {
       const std::string prefix = "tls.certificate." + each.name + ".", chain = prefix + "chain", key = prefix + "key";
@@ -111,6 +121,7 @@ void find_contradictions(const Settings& s, const OriginOf& origin_of, const IsS
   check.listeners(s.listeners);
   check.submission(s.listeners);
   check.certificates(s);
+  check.dane(s);
   check.at_most("retry.first", s.retry.first, "retry.max", s.retry.max, true);
   check.at_most("retry.max", s.retry.max, "queue.lifetime", s.queue.lifetime, false);
   check.at_most("callout.positive_ttl", s.callout.positive_ttl, "callout.stale_ttl", s.callout.stale_ttl, false);

@@ -84,6 +84,15 @@ def test_mail_goes_under_tls(home, authority, policy):
         assert 'ringpost_delivery_connections_tls_total{shard="0"}' in server.ctl("metrics")
 
 
+def test_a_later_connection_goes_on_with_an_earlier_session(home, authority):
+    with TlsSink(authority, "localhost") as sink, relay(home, sink, authority, "verify", **{"deliver.messages_per_connection": "1"}) as server:
+        for _ in range(3):
+            send(server)
+            server.wait_delivered()
+        assert [version for version, _ in sink.kept] == ["TLSv1.3"] * 3
+        assert 'ringpost_delivery_connections_resumed_total{shard="0"} 2' in server.ctl("metrics")
+
+
 def test_none_goes_in_clear_though_tls_is_offered(home, authority):
     with TlsSink(authority, "localhost") as sink, relay(home, sink, authority, "none") as server:
         send(server)

@@ -66,6 +66,8 @@ TEST(Problems, contradictions_stand_where_they_were_written) {
   EXPECT_EQ(problems_of("limits.connections_per_client = 3000\n"),
             "ringpost.conf:1: limits.connections_per_client: limits.connections_per_client must not exceed "
             "limits.connections_per_prefix, which is 2000\n");
+  EXPECT_EQ(problems_of("dns.trust_ad = no\ndestination.a.example.tls = dane\n"),
+            "ringpost.conf:2: destination.a.example.tls: DANE rests on what resolvers prove, and by dns.trust_ad = no none of them is believed\n");
   EXPECT_NE(problems_of("control.socket = /" + std::string(107, 's') + "\n").find("107 octets"), std::string::npos);
 }
 
