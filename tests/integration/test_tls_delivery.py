@@ -57,8 +57,9 @@ class GluedHop:
 
 
 def relay(home, sink, authority, policy, **settings):
-    return Server(home, route=f"smtp://localhost:{sink.port}", settings={"shards": "1", "tls.trust_file": str(authority.trust), "retry.first": "300 s",
-                                                    **({"destination.localhost..tls": policy} if policy else {}), **settings})
+    return Server(home, route=f"smtp://localhost:{sink.port}", settings={
+        "shards": "1", "tls.trust_file": str(authority.trust), "retry.first": "300 s",
+        **({"destination.localhost..tls": policy} if policy else {}), **settings})
 
 
 def send(server, content=MESSAGE):
