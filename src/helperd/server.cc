@@ -33,10 +33,10 @@ struct Server::Connection {
   bool sending = false;
 };
 
-Server::Server(runtime::Ring& ring, Log& log, Workers& workers, AccountsFile& accounts, Fd listener, std::function<bool(Fd)> is_client)
-    : ring_(ring), log_(log), workers_(workers), accounts_(accounts), is_client_(std::move(is_client)), acceptor_(ring, listener), scope_(ring) {
-  ring_.random(decoy_key_.mutable_view());
-}
+Server::Server(runtime::Ring& ring, Log& log, Workers& workers, AccountsFile& accounts, Key256 decoy_key, Fd listener,
+               std::function<bool(Fd)> is_client)
+    : ring_(ring), log_(log), workers_(workers), accounts_(accounts), is_client_(std::move(is_client)), acceptor_(ring, listener),
+      scope_(ring), decoy_key_(std::move(decoy_key)) {}
 
 void Server::start() { scope_.spawn(accept_loop()); }
 

@@ -1,9 +1,12 @@
 // ringpost-helperd: what is slow or outward and is not mail. Now: passwords.
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
+#include <string>
 #include <thread>
 
 #include "programs/helper_process.hh"
+#include "ringpost/crypto/hash.hh"
 #include "ringpost/helperd/accounts_file.hh"
 #include "ringpost/helperd/server.hh"
 #include "ringpost/helperd/workers.hh"
@@ -17,8 +20,20 @@ constexpr std::size_t kThreadsMax = 8;
 /// 20 ms of work each: who comes later is told to try again, instead of waiting for longer than clients do.
 constexpr std::size_t kJobsMax = 256;
 
+constexpr char kMachineId[] = "/etc/machine-id";
+
 std::vector<harden::PathRule> paths(const config::Settings& settings) {
-  return {{std::filesystem::path{settings.auth.password_file}.parent_path(), harden::Access::read}};
+  return {{std::filesystem::path{settings.auth.password_file}.parent_path(), harden::Access::read}, {kMachineId, harden::Access::read}};
+}
+
+/// What logins that do not exist are made of. It must not be known outside, and must be the same at the next start.
+Key256 decoy_key(runtime::Ring& ring) {
+  std::ifstream file{kMachineId};
+  std::string id;
+  Key256 key;
+  if (std::getline(file, id) && !id.empty()) key = crypto::derive_key(as_bytes(id), {}, "ringpost decoy logins", {});
+  else ring.random(key.mutable_view());
+  return key;
 }
 
 runtime::Task<int> live(HelperContext& context) {
@@ -29,7 +44,8 @@ runtime::Task<int> live(HelperContext& context) {
     co_return 1;
   }
   helperd::AccountsFile accounts{context.log, context.settings.auth.password_file};
-  helperd::Server server{context.ring, context.log, workers, accounts, context.listener, [&context](Fd peer) { return context.serves(peer); }};
+  helperd::Server server{context.ring, context.log, workers, accounts, decoy_key(context.ring), context.listener,
+                          [&context](Fd peer) { return context.serves(peer); }};
   server.start();
   co_await context.wait_for_the_end();
   co_await server.stop();

@@ -91,7 +91,7 @@ runtime::Task<void> Session::authenticate(const smtp::Command& command) {
       RP_ASSERT(password || keys);  // no other mechanism is offered
       candidate.name = password ? password->login : keys->login;
       if (!guard.may_try(peer_.ip(), candidate.name, ring_.now())) co_return close_with(replies::kTooManyLogins);
-      input_.release();
+      if (input_.empty()) input_.release();
       const helper::Visit visit{kScope, peer_.ip()};
       if (password) {
         auto answer_of = co_await server_.surroundings_.authenticator->check_password(visit, password->login, password->password);
@@ -160,7 +160,7 @@ runtime::Task<void> Session::turn_down(const smtp::Reply& reply, bool was_attemp
     server_.surroundings_.metrics.logins_refused.add();
     server_.surroundings_.intake.login_refused(peer_.ip(), login);
     const Duration wait = server_.surroundings_.logins->failed(peer_.ip(), login, limits_of(*settings_), ring_.now());
-    input_.release();
+    if (input_.empty()) input_.release();
     co_await ring_.sleep_for(wait);
   }
   answer(reply);

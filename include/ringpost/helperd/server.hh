@@ -20,8 +20,10 @@ namespace ringpost::helperd {
 /// Lifetime: start() once; await stop() before it dies. `workers` and `accounts` outlive it.
 class Server {
  public:
-  /// `is_client`: whether the process at the other end may ask.
-  Server(runtime::Ring& ring, Log& log, Workers& workers, AccountsFile& accounts, Fd listener, std::function<bool(Fd)> is_client);
+  /// `is_client`: whether the process at the other end may ask. `decoy_key`: see accounts::verify; the same at each start, so that a
+  /// start does not show who is made up.
+  Server(runtime::Ring& ring, Log& log, Workers& workers, AccountsFile& accounts, Key256 decoy_key, Fd listener,
+         std::function<bool(Fd)> is_client);
   Server(const Server&) = delete;
 
   void start();
@@ -42,7 +44,7 @@ class Server {
   runtime::Acceptor acceptor_;
   runtime::Scope scope_;
   std::vector<Fd> connections_;
-  Key256 decoy_key_;  // see accounts::verify
+  Key256 decoy_key_;
   bool stopping_ = false;
 };
 

@@ -79,6 +79,16 @@ TEST(Auth, login_and_passwords_over_several_lines) {
   EXPECT_EQ(other.ask(kGood.substr(11)).substr(0, 3), "235");
 }
 
+TEST(Auth, what_a_hasty_client_sends_behind_it_is_not_lost) {
+  SubmissionBench bench;
+  User user{bench};
+  user.send(kBad + "\r\nNOOP\r\n" + kGood + "\r\nMAIL FROM:<anna@our.test>\r\nAUTH\r\n");
+  EXPECT_EQ(user.codes(5), "535 250 235 250 503");
+  User other{bench};
+  other.send("AUTH LOGIN\r\n" + base64("anna@our.test") + "\r\n" + base64("correct horse") + "\r\nNOOP\r\n");
+  EXPECT_EQ(other.codes(4), "334 334 235 250");
+}
+
 TEST(Auth, scram_is_offered_where_it_is_set_and_bound_to_the_channel) {
   config::Settings settings = with_certificate();
   settings.auth.scram = true;
