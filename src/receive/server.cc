@@ -105,7 +105,7 @@ runtime::Task<void> Server::run_session(Fd socket, Listening& listening) {
     metrics.connections_refused.add();
     co_return co_await turn_away(socket, smtp::replies::kNoMemory, in_clear);
   }
-  policy::ConnectionPlace place{surroundings_.connections};
+  policy::ConnectionPlace place{surroundings_.connections};  // given up when the connection is closed, not before
   if (proxied) {  // whose it is is not known yet
     if (!policy::is_listed(peer->ip(), listener.proxy_peers)) {
       log_without_header(peer->ip());
@@ -119,7 +119,7 @@ runtime::Task<void> Server::run_session(Fd socket, Listening& listening) {
   metrics.connections_open.add(1);
   metrics.sessions_open.add(1);
   {
-    Session session{*this, settings, listener, socket, *peer, std::move(place)};
+    Session session{*this, settings, listener, socket, *peer, place};
     sessions_.push_back(&session);
     co_await session.run();
     std::erase(sessions_, &session);

@@ -37,7 +37,7 @@ smtp::AuthOffer auth_of(config::ListenerRole role) {
 }  // namespace
 
 Session::Session(Server& server, std::shared_ptr<const config::Settings> settings, const config::Listener& listener, Fd socket,
-                 const SocketAddress& peer, policy::ConnectionPlace place)
+                 const SocketAddress& peer, policy::ConnectionPlace& place)
     : server_(server),
       ring_(server.surroundings_.ring),
       settings_(std::move(settings)),
@@ -45,7 +45,7 @@ Session::Session(Server& server, std::shared_ptr<const config::Settings> setting
       socket_(socket),
       peer_(peer),
       origin_(peer),
-      place_(std::move(place)),
+      place_(place),
       channel_(ring_, socket),
       session_deadline_(ring_.now() + settings_->smtp.session_max),
       state_(offer_of(listener.tls), auth_of(listener.role)) {

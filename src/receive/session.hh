@@ -27,7 +27,7 @@ struct ContentVerdict {
 class Session {
  public:
   Session(Server& server, std::shared_ptr<const config::Settings> settings, const config::Listener& listener, Fd socket,
-          const SocketAddress& peer, policy::ConnectionPlace place);
+          const SocketAddress& peer, policy::ConnectionPlace& place);
 
   runtime::Task<void> run();
   /// The server stops. True when the session waits for a command: shut its socket down for reading, and it says 421 at once.
@@ -105,7 +105,7 @@ class Session {
   SocketAddress origin_;         ///< `peer_` and `peer_known_` without what XCLIENT said
   bool origin_known_ = true;
   std::optional<smtp::ClientAttributes> forwarded_;  ///< XFORWARD, for the next message
-  policy::ConnectionPlace place_;  ///< as whose this connection counts
+  policy::ConnectionPlace& place_;  ///< as whose this connection counts
   tls::Channel channel_;
   Instant session_deadline_;
 

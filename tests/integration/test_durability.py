@@ -201,7 +201,7 @@ def hasty_server(home, perf_works):
     programs = home / "programs"
     programs.mkdir(mode=0o755)
     shutil.copy(BUILD / "tests" / "integration" / "ringpostd-hasty", programs / "ringpostd")
-    for name in ("ringpost-keyd", "ringpost-auditd"):
+    for name in ("ringpost-keyd", "ringpost-auditd", "ringpost-helperd"):
         shutil.copy(BUILD / name, programs / name)
     with Server(home, program=programs / "ringpostd") as server:
         yield server
