@@ -1,5 +1,9 @@
 #include "ringpost/helper/protocol.hh"
 
+#include <algorithm>
+
+#include "ringpost/base/frame_reader.hh"
+
 namespace ringpost::helper::protocol {
 
 namespace {
@@ -10,7 +14,7 @@ constexpr std::size_t kTextBytesMax = 12 * 1024;
 class Writer {
  public:
   Writer(std::uint32_t id, Kind kind, bool is_reply, Status status = Status::ok) {
-    bytes_.reserve(512);  // a packet that outgrows it leaves a copy behind: those with secrets are reserved by text()
+    bytes_.reserve(512);
     number(kVersion);
     number(static_cast<std::uint8_t>(static_cast<std::uint8_t>(kind) | (is_reply ? kReplyBit : 0)));
     number(static_cast<std::uint16_t>(status));
@@ -54,29 +58,13 @@ class Writer {
   std::vector<std::byte> bytes_;
 };
 
-/// Takes fields from a frame. Reading past the end makes done() false.
-class Reader {
+class Reader : public FrameReader {
  public:
-  explicit Reader(Bytes frame) : rest_(frame) {}
-  template <typename Integer>
-  Integer number() {
-    Integer value{};
-    if (rest_.size() < sizeof value) return fail(), value;
-    value = load_le<Integer>(rest_.data());
-    rest_ = rest_.subspan(sizeof value);
-    return value;
-  }
+  using FrameReader::FrameReader;
   std::string_view text(std::size_t bytes_max = kTextBytesMax) {
     const std::size_t size = number<std::uint16_t>();
-    if (size > bytes_max || rest_.size() < size) return fail(), std::string_view{};
-    const std::string_view value = as_text(rest_.first(size));
-    rest_ = rest_.subspan(size);
-    return value;
-  }
-  void raw(MutableBytes out) {
-    if (rest_.size() < out.size()) return fail();
-    copy_bytes(out, rest_.first(out.size()));
-    rest_ = rest_.subspan(out.size());
+    if (size > bytes_max) return fail(), std::string_view{};
+    return as_text(view(size));
   }
   IpAddress address() {
     const auto parsed = IpAddress::parse(text(IpAddress::kTextMax));
@@ -87,18 +75,9 @@ class Reader {
     Account account{std::string{text(255)}, {}};
     const std::size_t senders = number<std::uint16_t>();
     if (senders > kSendersMax) fail();
-    for (std::size_t i = 0; i < senders && !failed_; ++i) account.senders.emplace_back(text(512));
+    for (std::size_t i = 0; i < senders && !failed(); ++i) account.senders.emplace_back(text(512));
     return account;
   }
-  void fail() {
-    failed_ = true;
-    rest_ = {};
-  }
-  bool done() const { return !failed_ && rest_.empty(); }
-
- private:
-  Bytes rest_;
-  bool failed_ = false;
 };
 
 /// The frame behind its header, when that is a request (or a successful reply) of this kind.
@@ -180,8 +159,8 @@ std::optional<KeysReply> decode_keys_reply(Bytes frame) {
   reply.keys.iterations = in->number<std::uint32_t>();
   const Bytes salt = as_bytes(in->text(sasl::kScramSaltBytesMax));
   reply.keys.salt.assign(salt.begin(), salt.end());
-  in->raw(reply.keys.stored_key.mutable_view());
-  in->raw(reply.keys.server_key.mutable_view());
+  in->bytes(reply.keys.stored_key.mutable_view());
+  in->bytes(reply.keys.server_key.mutable_view());
   reply.account = in->account();
   const bool sound = reply.keys.iterations >= sasl::kScramIterationsMin && reply.keys.iterations <= sasl::kScramIterationsMax &&
                      salt.size() >= sasl::kScramSaltBytesMin;

@@ -1,5 +1,7 @@
 #include "ringpost/keys/protocol.hh"
 
+#include "ringpost/base/frame_reader.hh"
+
 namespace ringpost::keys::protocol {
 
 namespace {
@@ -36,39 +38,15 @@ class Writer {
   std::size_t at_ = 0;
 };
 
-/// Takes fields from a frame. Reading past the end, or finding a reserved field set, makes done() false.
-class Reader {
+class Reader : public FrameReader {
  public:
-  explicit Reader(Bytes frame) : rest_(frame) {}
-  template <typename Integer>
-  Integer number() {
-    Integer value{};
-    if (rest_.size() < sizeof value) return fail(), value;
-    value = load_le<Integer>(rest_.data());
-    rest_ = rest_.subspan(sizeof value);
-    return value;
-  }
-  template <typename Target>
-  void bytes(Target& target) {
-    MutableBytes out{target};
-    if (rest_.size() < out.size()) return fail();
-    copy_bytes(out, rest_.first(out.size()));
-    rest_ = rest_.subspan(out.size());
-  }
+  using FrameReader::FrameReader;
+  /// A field that must be zero.
   template <typename Integer>
   void reserved() {
     if (number<Integer>() != 0) fail();
   }
-  bool has(std::size_t bytes) const { return rest_.size() == bytes; }
-  void fail() {
-    failed_ = true;
-    rest_ = {};
-  }
-  bool done() const { return !failed_ && rest_.empty(); }
-
- private:
-  Bytes rest_;
-  bool failed_ = false;
+  bool has(std::size_t bytes) const { return remaining() == bytes; }
 };
 
 /// The frame behind its header, when that is a request (or a successful reply) of this kind.
