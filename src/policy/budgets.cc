@@ -14,17 +14,7 @@ BudgetVerdict RecipientBudgets::Window::look(std::uint64_t limit, Duration lengt
 
 BudgetVerdict RecipientBudgets::take(std::string_view login, const RecipientBudget& budget, Instant now) {
   std::lock_guard lock{mutex_};
-  if (const auto found = by_login_.find(login); found != by_login_.end()) {
-    entries_.splice(entries_.begin(), entries_, found->second);
-  } else {
-    if (entries_.size() >= kLoginsMax) {
-      by_login_.erase(entries_.back().login);
-      entries_.pop_back();
-    }
-    entries_.emplace_front().login = login;
-    by_login_.emplace(entries_.front().login, entries_.begin());
-  }
-  Entry& entry = entries_.front();
+  Entry& entry = logins_.touch(login);
   const BudgetVerdict verdict = std::max(entry.hour.look(budget.per_hour, std::chrono::hours{1}, now),
                                          entry.day.look(budget.per_day, std::chrono::hours{24}, now));
   if (verdict == BudgetVerdict::far_over) return verdict;

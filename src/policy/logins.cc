@@ -24,25 +24,6 @@ std::string lower(std::string_view login) {
 
 }  // namespace
 
-LoginGuard::Entry* LoginGuard::Table::find(std::string_view who) {
-  const auto found = by_name.find(who);
-  return found == by_name.end() ? nullptr : &*found->second;
-}
-
-LoginGuard::Entry& LoginGuard::Table::touch(std::string_view who) {
-  if (const auto found = by_name.find(who); found != by_name.end()) {
-    entries.splice(entries.begin(), entries, found->second);
-    return entries.front();
-  }
-  if (entries.size() >= kEntriesMax) {
-    by_name.erase(entries.back().who);
-    entries.pop_back();
-  }
-  entries.emplace_front().who = who;
-  by_name.emplace(entries.front().who, entries.begin());
-  return entries.front();
-}
-
 std::uint64_t LoginGuard::count(Entry& entry, const LoginLimits& limits, Instant now) {
   if (entry.failures == 0 || now - entry.since > limits.window) {
     entry.failures = 0;
@@ -85,8 +66,8 @@ void LoginGuard::succeeded(const IpAddress& client, std::string_view login) {
 std::vector<LoginBan> LoginGuard::bans(Instant now) const {
   std::lock_guard lock{mutex_};
   std::vector<LoginBan> bans;
-  for (const Table* table : {&networks_, &logins_})
-    for (const Entry& entry : table->entries)
+  for (const Recent<Entry>* table : {&networks_, &logins_})
+    for (const Entry& entry : table->entries())
       if (is_banned(&entry, now)) bans.push_back({entry.who, table == &networks_, entry.banned_until});
   return bans;
 }

@@ -2,13 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <list>
 #include <mutex>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
 #include "ringpost/base/units.hh"
+#include "ringpost/policy/recent.hh"
 
 namespace ringpost::policy {
 
@@ -41,12 +40,11 @@ class RecipientBudgets {
     BudgetVerdict look(std::uint64_t limit, Duration length, Instant now);
   };
   struct Entry {
-    std::string login;
+    std::string who;
     Window hour, day;
   };
   std::mutex mutex_;
-  std::list<Entry> entries_;  // the latest first
-  std::unordered_map<std::string_view, std::list<Entry>::iterator> by_login_;
+  Recent<Entry> logins_{kLoginsMax};
 };
 
 }  // namespace ringpost::policy

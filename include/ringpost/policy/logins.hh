@@ -2,16 +2,15 @@
 #pragma once
 
 #include <cstdint>
-#include <list>
 #include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "ringpost/base/socket_address.hh"
 #include "ringpost/base/units.hh"
+#include "ringpost/policy/recent.hh"
 
 namespace ringpost::policy {
 
@@ -56,18 +55,11 @@ class LoginGuard {
     IpAddress trusted;  // of a login: whence it was used rightly
     bool has_trusted = false;
   };
-  struct Table {
-    std::list<Entry> entries;  // the latest first
-    std::unordered_map<std::string_view, std::list<Entry>::iterator> by_name;
-
-    Entry* find(std::string_view who);
-    Entry& touch(std::string_view who);
-  };
   static bool is_banned(const Entry* entry, Instant now) { return entry && now < entry->banned_until; }
   static std::uint64_t count(Entry& entry, const LoginLimits& limits, Instant now);
 
   mutable std::mutex mutex_;
-  Table networks_, logins_;
+  Recent<Entry> networks_{kEntriesMax}, logins_{kEntriesMax};
 };
 
 }  // namespace ringpost::policy
