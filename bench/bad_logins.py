@@ -65,6 +65,8 @@ async def guess(port, rate, seconds):
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     answers, tasks, began = collections.Counter(), set(), time.monotonic()
     for number in range(int(rate * seconds)):
+        if number == rate:
+            print("at its rate", flush=True)
         await asyncio.sleep(max(0, began + number / rate - time.monotonic()))
         if len(tasks) > 4000:
             answers["not tried"] += 1
@@ -98,7 +100,7 @@ def main():
                     guesser = kind == "with" and subprocess.Popen([sys.executable, __file__, "--guess", str(port), "--rate", str(ARGUMENTS.rate),
                                                                    "--seconds", str(ARGUMENTS.seconds + 2)], stdout=subprocess.PIPE, text=True)
                     if guesser:
-                        time.sleep(1)  # until it is at its rate
+                        guesser.stdout.readline()  # it is at its rate
                     report = home / "report.json"
                     subprocess.run([ARGUMENTS.build / "ringpost-bench", "send", "--to", f"127.0.0.1:{server.port}", "--rate", str(ARGUMENTS.mail_rate),
                                     "--messages", str(int(ARGUMENTS.mail_rate * ARGUMENTS.seconds)), "--connections", "4", "--quiet", "--json", report],

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "ringpost/config/domains.hh"
+#include "ringpost/base/ascii.hh"
 #include "ringpost/mime/notice.hh"
 #include "ringpost/policy/recipients.hh"
 #include "ringpost/runtime/memory_reserve.hh"
@@ -275,17 +275,14 @@ runtime::Task<Result<StagingBuffer>> MailIntake::take_buffer(std::size_t bytes, 
 
 // The keyed hash of the domain that all recipients have; zero when there are several.
 queue::Destination MailIntake::destination_of(const receive::Envelope& envelope) {
-  auto same = [](std::string_view a, std::string_view b) {
-    return std::ranges::equal(a, b, [](char x, char y) { return config::LowerDomain::lower(x) == config::LowerDomain::lower(y); });
-  };
   std::string_view domain;
   for (std::size_t i = 0; i < envelope.recipients(); ++i) {
     std::string_view next = policy::domain_of(envelope.recipient(i));
     if (next.empty()) next = policy::own_domain(*settings_);
-    if (i > 0 && !same(next, domain)) return {};
+    if (i > 0 && !equal_ignoring_case(next, domain)) return {};
     domain = next;
   }
-  if (!same(domain, last_domain_)) {
+  if (!equal_ignoring_case(domain, last_domain_)) {
     last_domain_ = domain;
     last_destination_ = destination_hash(parts_.hash_key, domain);
   }
