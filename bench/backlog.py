@@ -55,7 +55,7 @@ def send(server, messages, connections=50):
     subprocess.run([ARGUMENTS.build / "ringpost-bench", "send", "--to", f"127.0.0.1:{server.port}", "--connections", str(connections),
                     "--messages", str(messages), "--size", "4096", "--json", result, "--quiet"],
                    check=True, stdout=subprocess.DEVNULL)
-    return json.loads(result.read_text())["messages_per_s"]
+    return json.loads(result.read_text())["rate"]
 
 
 class Cgroup:

@@ -78,16 +78,4 @@ void raise_descriptor_limit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-bool write_results(const std::string& path, std::string_view text) {
-  if (path.empty()) return true;
-  std::FILE* file = path == "-" ? stdout : std::fopen(path.c_str(), "we");
-  bool written = file && std::fwrite(text.data(), 1, text.size(), file) == text.size();
-  if (file && file != stdout)
-    written = std::fclose(file) == 0 && written;
-  else if (file)
-    written = std::fflush(file) == 0 && written;
-  if (!written) fmt::print(stderr, "ringpost-bench: cannot write {}\n", path);
-  return written;
-}
-
 }  // namespace ringpost::bench

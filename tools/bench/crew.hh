@@ -1,4 +1,4 @@
-// What both long-running modes need around their workers: threads with rings, signals, a live line, results in JSON.
+// What the long-running modes need around their workers: rings, signals, a live line.
 #pragma once
 
 #include <functional>
@@ -42,9 +42,6 @@ class LiveLine {
 
 /// As many descriptors as this process may have: one for each connection.
 void raise_descriptor_limit();
-
-/// Writes `text` to the file, or to standard output for "-". False: standard error has said why.
-bool write_results(const std::string& path, std::string_view text);
 
 /// Exit codes of every mode.
 enum ExitCode { kExitOk = 0, kExitFailed = 1, kExitUsage = 2 };

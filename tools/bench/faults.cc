@@ -6,7 +6,7 @@ namespace ringpost::bench {
 
 namespace {
 
-constexpr std::array<std::string_view, kStages> kStageNames = {"connect", "mail", "rcpt", "data", "content", "end", "reply"};
+constexpr std::array<std::string_view, kStages> kStageNames = {"connect", "tls", "mail", "rcpt", "data", "content", "end", "reply"};
 
 bool read_decimal(std::string_view text, double& value) {
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
@@ -53,7 +53,7 @@ std::expected<FaultPlan, std::string> FaultPlan::parse(std::string_view text) {
     std::string_view where = name.substr(action.size() + 1);
     std::size_t stage = 0;
     while (stage < kStages && kStageNames[stage] != where) ++stage;
-    if (stage == kStages) return wrong(item, "stages are connect, mail, rcpt, data, content, end, reply");
+    if (stage == kStages) return wrong(item, "stages are connect, tls, mail, rcpt, data, content, end, reply");
     double rate = 1;
     if (name.size() < item.size() && (!read_decimal(value, rate) || !(rate >= 0 && rate <= 1)))
       return wrong(item, "a rate is 0..1");

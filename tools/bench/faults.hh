@@ -17,6 +17,7 @@ namespace ringpost::bench {
 
 enum class Stage : std::uint8_t {
   connect,  ///< instead of the greeting
+  tls,      ///< STARTTLS: no TLS; drop: no handshake, also where no STARTTLS is needed
   mail,
   rcpt,
   data,     ///< DATA, and the first BDAT of a message
@@ -24,7 +25,7 @@ enum class Stage : std::uint8_t {
   end,      ///< after the last byte of the message, which is not kept
   reply,    ///< drop only: the message is kept and in the ledger, its 250 never leaves
 };
-inline constexpr std::size_t kStages = 7;
+inline constexpr std::size_t kStages = 8;
 std::string_view stage_name(Stage stage);
 
 enum class Fault : std::uint8_t { none, tempfail, permfail, drop };

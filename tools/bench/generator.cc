@@ -39,12 +39,16 @@ Generator::Generator(GeneratorOptions options) : options_(std::move(options)) {
 
 void Generator::make(std::uint64_t number, GeneratedMessage& into) const {
   Prng prng{options_.seed * 0x9e3779b97f4a7c15u + number};
-  std::size_t bytes = options_.bytes.draw(prng);
+  std::size_t bytes = options_.kept ? 0 : options_.bytes.draw(prng);
   into.recipients = static_cast<std::uint32_t>(options_.recipients.draw(prng));
   into.token.assign(options_.run).append(1, '-').append(std::to_string(number));
 
   std::string& content = into.content;
   content.assign(kTokenField).append(": ").append(into.token).append("\r\n");
+  if (options_.kept) {
+    content.append((*options_.kept)[number % options_.kept->size()]);
+    return;
+  }
   std::string_view fields = options_.eight_bit
                                 ? "From: Bench <bench@example.org>\r\nTo: undisclosed-recipients:;\r\nSubject: A message of a "
                                   "benchmark\r\nMIME-Version: 1.0\r\n"

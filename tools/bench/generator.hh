@@ -1,19 +1,16 @@
-// Messages made up from a seed: the same seed, run and number give the same bytes, on any machine.
+// Messages by number: made up from a seed (the same seed, run and number give the same bytes, on any machine), or kept ones.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "bench/distribution.hh"
+#include "bench/mailbox.hh"
 #include "ringpost/base/prng.hh"
 
 namespace ringpost::bench {
-
-/// Both ends included.
-struct Range {
-  std::uint64_t min = 1, max = 1;
-  std::uint64_t draw(Prng& prng) const { return min == max ? min : min + prng.below(max - min + 1); }
-};
 
 /// Less has no room for the token.
 inline constexpr std::uint64_t kMessageBytesMin = 128;
@@ -23,9 +20,10 @@ inline constexpr std::size_t kRunBytesMax = 40;
 struct GeneratorOptions {
   std::string run;  ///< is_token, at most kRunBytesMax
   std::uint64_t seed = 1;
-  Range bytes{4096, 4096};  ///< of the whole message, header included; at least kMessageBytesMin
+  Distribution bytes = Range{4096, 4096};  ///< of the whole message, header included; at least kMessageBytesMin
   Range recipients{1, 1};
   bool eight_bit = false;  ///< the body holds octets above 127
+  std::shared_ptr<const Messages> kept;  ///< these are sent, one after the other and again, with the token in front; null: made-up ones
 };
 
 struct GeneratedMessage {

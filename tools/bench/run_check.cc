@@ -1,40 +1,24 @@
 #include <fmt/core.h>
 
 #include <cstdio>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "bench/check.hh"
 #include "bench/crew.hh"
+#include "bench/files.hh"
 #include "bench/modes.hh"
 
 namespace ringpost::bench {
 
-namespace {
-
-std::optional<std::string> read_whole(const std::string& path) {
-  std::ifstream file{path, std::ios::binary};
-  std::string text{std::istreambuf_iterator<char>{file}, {}};
-  if (!file.is_open() || file.bad()) {
-    fmt::print(stderr, "ringpost-bench: cannot read {}\n", path);
-    return std::nullopt;
-  }
-  return text;
-}
-
-}  // namespace
-
 int run_check(const CheckSetup& setup) {
   Checker checker;
   for (const std::string& path : setup.sent) {
-    auto text = read_whole(path);
+    auto text = require_file(path);
     if (!text) return kExitUsage;
     checker.add_sent(*text);
   }
   for (const std::string& path : setup.received) {
-    auto text = read_whole(path);
+    auto text = require_file(path);
     if (!text) return kExitUsage;
     checker.add_received(*text);
   }

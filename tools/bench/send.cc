@@ -10,12 +10,6 @@ namespace {
 constexpr Duration kReconnectPause = std::chrono::milliseconds(20);
 }
 
-std::string_view step_name(Step step) {
-  constexpr std::array<std::string_view, 9> kNames = {"connect", "greeting", "ehlo",    "rset", "mail",
-                                                      "rcpt",    "data",     "content", "end"};
-  return kNames[static_cast<std::size_t>(step)];
-}
-
 void SendWorker::start(unsigned connections) {
   for (unsigned i = 0; i < connections; ++i) scope_.spawn(run_connection());
 }

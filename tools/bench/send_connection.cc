@@ -1,7 +1,5 @@
 #include "bench/send_connection.hh"
 
-#include <sys/socket.h>
-
 #include <algorithm>
 
 #include "ringpost/smtp/dot_stuffer.hh"
@@ -11,49 +9,29 @@ namespace ringpost::bench {
 namespace {
 constexpr Duration kStopLook =
     std::chrono::milliseconds(100);  // how often one who waits for its turn looks for the end of the run
-constexpr Duration kQuitPatience = std::chrono::seconds(2);
 }  // namespace
 
-SendConnection::SendConnection(SendWorker& worker) : worker_(worker), options_(worker.shared_.options), ring_(worker.ring_) {}
+SendConnection::SendConnection(SendWorker& worker)
+    : worker_(worker), options_(worker.shared_.options), ring_(worker.ring_), client_(worker.clients_, options_.client) {}
 SendConnection::~SendConnection() = default;
 
 runtime::Task<bool> SendConnection::open() {
   begun_ = 0;
   needs_reset_ = false;
-  capabilities_ = {};
-  parser_.reset();
-  out_.clear();
-  auto socket = ring_.open_socket(options_.to, runtime::SocketKind::stream);
-  if (!socket) {
-    trouble(Step::connect, 0);
-    co_return false;
-  }
-  socket_ = *socket;
-  auto connected = co_await ring_.connect(socket_, options_.to, ring_.now() + options_.reply_max);
-  if (!connected) {
-    trouble(Step::connect, 0);
-    co_return false;
-  }
-  receiver_ = std::make_unique<runtime::Receiver>(ring_, socket_);
-  usable_ = true;
-  Answer greeting = co_await read(Step::greeting);
-  if (greeting.code != 220) co_return false;
-  out_.append("EHLO ").append(options_.hostname).append("\r\n");
-  bool sent = co_await flush();
-  if (!sent) co_return false;
-  Answer hello = co_await read(Step::ehlo, &capabilities_);
-  if (hello.code != 250) co_return false;
-  bool lacks = (options_.pipeline && !capabilities_.pipelining) || (options_.bdat && !capabilities_.chunking);
-  if (lacks) {
-    trouble(Step::ehlo, hello.code);
+  bool ready = co_await client_.open();
+  if (!ready) co_return false;
+  const smtp::Capabilities& offered = client_.capabilities();
+  if ((options_.pipeline && !offered.pipelining) || (options_.bdat && !offered.chunking)) {
+    client_.trouble(Step::ehlo, 250);
     co_return false;
   }
   worker_.counters_.connections.add();
+  if (client_.resumed()) worker_.counters_.resumed.add();
   co_return true;
 }
 
 runtime::Task<SendConnection::Ending> SendConnection::converse() {
-  while (usable_) {
+  while (client_.usable()) {
     bool more = co_await take_more();
     if (!more) {
       if (has_share_left()) co_return Ending::done;
@@ -70,25 +48,9 @@ runtime::Task<SendConnection::Ending> SendConnection::converse() {
   co_return options_.keep_going ? Ending::more : Ending::done;
 }
 
-runtime::Task<void> SendConnection::close() {
-  if (!socket_) co_return;
-  if (usable_) {
-    out_.assign("QUIT\r\n");
-    bool sent = co_await flush();
-    if (sent) (void)co_await receiver_->next(ring_.now() + kQuitPatience);
-  }
-  usable_ = false;
-  if (receiver_) co_await receiver_->stop();
-  input_.release();
-  receiver_.reset();
-  Fd socket = std::exchange(socket_, {});
-  (void)co_await ring_.close(socket);
-}
+runtime::Task<void> SendConnection::close() { co_await client_.close(); }
 
-runtime::Task<void> SendConnection::cut() {
-  usable_ = false;
-  if (socket_) (void)co_await ring_.shutdown(socket_, SHUT_RDWR);
-}
+runtime::Task<void> SendConnection::cut() { co_await client_.cut(); }
 
 // ---- which message is next
 
@@ -136,6 +98,7 @@ void SendConnection::begin(const Claim& claim) {
     idle_.pop_back();
   }
   worker_.shared_.generator.make(claim.number, next->message);
+  next->number = claim.number;
   next->since = claim.due;
   next->accepted = 0;
   // What runs ahead cannot know whether the message before it leaves its transaction open.
@@ -144,13 +107,13 @@ void SendConnection::begin(const Claim& claim) {
   ++begun_;
   worker_.counters_.begun.add();
   if (together()) {
-    if (next->reset) out_.append("RSET\r\n");
+    if (next->reset) client_.out().append("RSET\r\n");
     queue_mail(*next);
     for (std::uint32_t i = 0; i < next->message.recipients; ++i) queue_recipient(*next, i);
     if (options_.bdat) {
       for (std::size_t from = 0; from < next->message.content.size();) from = queue_chunk(*next, from);
     } else {
-      out_.append("DATA\r\n");
+      client_.out().append("DATA\r\n");
     }
   }
   in_flight_.push_back(std::move(next));
@@ -159,13 +122,13 @@ void SendConnection::begin(const Claim& claim) {
 // ---- one message
 
 runtime::Task<SendConnection::Outcome> SendConnection::complete(InFlight& current) {
-  if (together() && !co_await flush()) {
-    trouble(Step::mail, 0);
+  if (together() && !co_await client_.flush()) {
+    client_.trouble(Step::mail, 0);
     co_return Outcome::lost;
   }
   Answer first_failure;
   bool going = co_await envelope(current, first_failure);
-  if (!usable_) co_return first_failure.code != 0 ? outcome_of(current, first_failure) : Outcome::lost;
+  if (!client_.usable()) co_return first_failure.code != 0 ? outcome_of(current, first_failure) : Outcome::lost;
   if (!going && !together()) {
     needs_reset_ = true;
     co_return outcome_of(current, first_failure);
@@ -182,34 +145,34 @@ runtime::Task<bool> SendConnection::envelope(InFlight& current, Answer& first_fa
     Step step = item == 0 ? Step::rset : item == 1 ? Step::mail : Step::rcpt;
     if (!together()) {
       if (step == Step::rset)
-        out_.append("RSET\r\n");
+        client_.out().append("RSET\r\n");
       else if (step == Step::mail)
         queue_mail(current);
       else
         queue_recipient(current, item - 2);
-      bool sent = co_await flush();
+      bool sent = co_await client_.flush();
       if (!sent) co_return false;
     }
-    Answer answer = co_await read(step);
-    if (!usable_ && !answer.code) co_return false;
+    Answer answer = co_await client_.read(step);
+    if (!client_.usable() && !answer.code) co_return false;
     if (answer.positive()) {
       if (step == Step::rcpt) ++current.accepted;
       continue;
     }
     if (step == Step::rcpt) worker_.counters_.recipients_refused.add();
     if (first_failure.code == 0) first_failure = answer;
-    if (!usable_ || (step == Step::mail && !together())) co_return false;
+    if (!client_.usable() || (step == Step::mail && !together())) co_return false;
   }
   co_return current.accepted > 0;
 }
 
 runtime::Task<SendConnection::Outcome> SendConnection::complete_data(InFlight& current, Answer first_failure) {
   if (!together()) {
-    out_.append("DATA\r\n");
-    bool sent = co_await flush();
+    client_.out().append("DATA\r\n");
+    bool sent = co_await client_.flush();
     if (!sent) co_return Outcome::lost;
   }
-  Answer start = co_await read(Step::data);
+  Answer start = co_await client_.read(Step::data);
   if (start.code == 0) co_return Outcome::lost;
   if (start.code != 354) {
     needs_reset_ = true;
@@ -217,16 +180,17 @@ runtime::Task<SendConnection::Outcome> SendConnection::complete_data(InFlight& c
   }
   bool nobody = current.accepted == 0;  // 354 all the same: an empty message, which the server refuses (RFC 2920 section 3.1)
   if (nobody)
-    out_.append(".\r\n");
+    client_.out().append(".\r\n");
   else
     queue_content(current);
   // The end of a message may open the next pipelined group, so that one packet carries both.
   if (together() && options_.depth > 1 && in_flight_.size() == 1 && !nobody) {
     if (auto claim = claim_due()) begin(*claim);
   }
-  bool sent = co_await flush();
+  bool sent = co_await client_.flush();
   if (!sent) co_return Outcome::lost;
-  Answer end = co_await read(Step::end);
+  current.all_sent = ring_.now();
+  Answer end = co_await read_verdict(current);
   co_return outcome_of(current, nobody && end.code != 0 ? first_failure : end);
 }
 
@@ -239,17 +203,34 @@ runtime::Task<SendConnection::Outcome> SendConnection::complete_chunks(InFlight&
       from += std::min(chunk, size - from);
     } else {
       from = queue_chunk(current, from);
-      bool sent = co_await flush();
+      bool sent = co_await client_.flush();
       if (!sent) co_return Outcome::lost;
     }
-    answer = co_await read(from < size ? Step::content : Step::end);
+    if (from >= size) current.all_sent = ring_.now();
+    answer = from < size ? co_await client_.read(Step::content) : co_await read_verdict(current);
     if (answer.code == 0) co_return Outcome::lost;
     if (!answer.positive() && first_failure.code == 0) first_failure = answer;
-    if (!usable_ || (!answer.positive() && !together())) break;
+    if (!client_.usable() || (!answer.positive() && !together())) break;
   }
   if (!answer.positive()) needs_reset_ = true;
   bool failed = !answer.positive() && first_failure.code != 0;
   co_return outcome_of(current, failed ? first_failure : answer);
+}
+
+/// What the server says to the whole message. By LMTP each accepted recipient has a reply (RFC 2033 section 4.2), and the message counts as
+/// accepted when one of them is positive; `accepted` is then how many are.
+runtime::Task<Answer> SendConnection::read_verdict(InFlight& current) {
+  if (!options_.client.lmtp || current.accepted == 0) co_return co_await client_.read(Step::end);
+  Answer verdict;
+  std::uint32_t taken = 0;
+  for (std::uint32_t i = 0; i < current.accepted; ++i) {
+    Answer one = co_await client_.read(Step::end);
+    if (one.code == 0) co_return one;
+    if (one.positive()) ++taken;
+    if (verdict.code == 0 || (one.positive() && !verdict.positive())) verdict = one;
+  }
+  if (taken > 0) current.accepted = taken;
+  co_return verdict;
 }
 
 SendConnection::Outcome SendConnection::outcome_of(const InFlight& current, Answer answer) const {
@@ -272,6 +253,7 @@ void SendConnection::settle(const InFlight& current, Outcome outcome) {
   counters.bytes.add(current.message.content.size());
   counters.recipients.add(current.accepted);
   counters.latency.record(latency);
+  counters.reply_latency.record(ring_.now() - current.all_sent);
   if (!worker_.shared_.ledger) return;
   digest_.begin();
   digest_.feed(as_bytes(current.message.content));
@@ -296,25 +278,27 @@ void SendConnection::lose_rest() {
 // ---- bytes out
 
 void SendConnection::queue_mail(const InFlight& current) {
-  out_.append("MAIL FROM:<").append(options_.sender).append(">");
-  if (capabilities_.size) out_.append(" SIZE=").append(std::to_string(current.message.content.size()));
-  if (worker_.shared_.generator.options().eight_bit && capabilities_.eight_bit_mime) out_.append(" BODY=8BITMIME");
-  out_.append("\r\n");
+  client_.out().append("MAIL FROM:<").append(options_.sender).append(">");
+  if (client_.capabilities().size) client_.out().append(" SIZE=").append(std::to_string(current.message.content.size()));
+  if (worker_.shared_.generator.options().eight_bit && client_.capabilities().eight_bit_mime) client_.out().append(" BODY=8BITMIME");
+  client_.out().append("\r\n");
 }
 
 void SendConnection::queue_recipient(const InFlight& current, std::uint32_t index) {
-  out_.append("RCPT TO:<r").append(std::to_string(index)).append(".").append(current.message.token).append("@");
-  out_.append(options_.recipient_domain).append(">\r\n");
+  std::string& out = client_.out();
+  out.append("RCPT TO:<r").append(std::to_string(index)).append(".").append(current.message.token).append("@");
+  if (options_.domains > 1) out.append("d").append(std::to_string(current.number % options_.domains)).append(".");
+  out.append(options_.recipient_domain).append(">\r\n");
 }
 
 void SendConnection::queue_content(const InFlight& current) {
   smtp::DotStuffer stuffer;
   for (Bytes rest = as_bytes(current.message.content); !rest.empty();) {
     smtp::DotStuffer::Step step = stuffer.next(rest);
-    out_.append(as_text(step.output));
+    client_.out().append(as_text(step.output));
     rest = rest.subspan(step.consumed);
   }
-  out_.append(as_text(stuffer.finish()));
+  client_.out().append(as_text(stuffer.finish()));
 }
 
 /// Returns where the next chunk begins.
@@ -322,58 +306,8 @@ std::size_t SendConnection::queue_chunk(const InFlight& current, std::size_t fro
   std::string_view rest = std::string_view{current.message.content}.substr(from);
   if (options_.chunk_bytes != 0) rest = rest.substr(0, options_.chunk_bytes);
   bool last = from + rest.size() == current.message.content.size();
-  out_.append("BDAT ").append(std::to_string(rest.size())).append(last ? " LAST\r\n" : "\r\n").append(rest);
+  client_.out().append("BDAT ").append(std::to_string(rest.size())).append(last ? " LAST\r\n" : "\r\n").append(rest);
   return from + rest.size();
 }
-
-runtime::Task<bool> SendConnection::flush() {
-  Bytes rest = as_bytes(out_);
-  Instant deadline = ring_.now() + options_.reply_max;
-  while (!rest.empty()) {
-    auto sent = co_await ring_.send(socket_, rest, deadline);
-    if (!sent) {
-      usable_ = false;
-      co_return false;
-    }
-    rest = rest.subspan(*sent);
-  }
-  out_.clear();
-  co_return usable_;
-}
-
-// ---- replies in
-
-runtime::Task<SendConnection::Answer> SendConnection::read(Step step, smtp::Capabilities* capabilities) {
-  Instant deadline = ring_.now() + options_.reply_max;
-  std::size_t lines = 0;
-  for (;;) {
-    if (input_.empty()) {
-      input_.release();
-      auto next = co_await receiver_->next(deadline);
-      if (!next) {
-        usable_ = false;
-        trouble(step, 0);
-        co_return Answer{};
-      }
-      input_ = std::move(*next);
-    }
-    smtp::ReplyParser::Step parsed = parser_.next(input_.bytes());
-    input_.consume(parsed.consumed);
-    if (parsed.status == smtp::ReplyParser::Status::need_more) continue;
-    if (parsed.status == smtp::ReplyParser::Status::error) {
-      usable_ = false;
-      trouble(step, 0);
-      co_return Answer{};
-    }
-    if (capabilities && lines++ > 0) capabilities->add_line(parsed.line);
-    if (parsed.status == smtp::ReplyParser::Status::line) continue;
-    Answer answer{parser_.code()};
-    if (answer.code == 421) usable_ = false;  // RFC 5321 section 3.8: the server closes
-    if (!answer.positive()) trouble(step, answer.code);
-    co_return answer;
-  }
-}
-
-void SendConnection::trouble(Step step, int code) { ++worker_.troubles_[{step, code}]; }
 
 }  // namespace ringpost::bench

@@ -7,11 +7,9 @@
 #include <string>
 #include <string_view>
 
+#include "bench/client.hh"
 #include "bench/content_digest.hh"
 #include "bench/send.hh"
-#include "ringpost/runtime/receiver.hh"
-#include "ringpost/smtp/extensions.hh"
-#include "ringpost/smtp/reply_parser.hh"
 
 namespace ringpost::bench {
 
@@ -26,7 +24,7 @@ class SendConnection {
   explicit SendConnection(SendWorker& worker);
   ~SendConnection();
 
-  /// Connects, reads the greeting, says EHLO.
+  /// Connects, up to where messages may follow.
   runtime::Task<bool> open();
   /// Sends messages until there are no more, the connection has had its share, or it breaks.
   runtime::Task<Ending> converse();
@@ -39,14 +37,11 @@ class SendConnection {
   /// A message whose commands are queued or sent and that has no outcome yet.
   struct InFlight {
     GeneratedMessage message;
+    std::uint64_t number = 0;
     Instant since{};
+    Instant all_sent{};
     bool reset = false;          ///< its commands begin with RSET
     std::uint32_t accepted = 0;  ///< recipients
-  };
-  /// One reply, as far as the generator cares. Code 0: the connection broke.
-  struct Answer {
-    int code = 0;
-    bool positive() const { return code >= 200 && code < 400; }
   };
   enum class Outcome : std::uint8_t { accepted, tempfailed, permfailed, lost };
 
@@ -58,6 +53,7 @@ class SendConnection {
   runtime::Task<Outcome> complete(InFlight& current);
   runtime::Task<Outcome> complete_data(InFlight& current, Answer first_failure);
   runtime::Task<Outcome> complete_chunks(InFlight& current, Answer first_failure);
+  runtime::Task<Answer> read_verdict(InFlight& current);
   runtime::Task<bool> envelope(InFlight& current, Answer& first_failure);
   Outcome outcome_of(const InFlight& current, Answer answer) const;
   void settle(const InFlight& current, Outcome outcome);
@@ -69,20 +65,11 @@ class SendConnection {
   void queue_content(const InFlight& current);
   std::size_t queue_chunk(const InFlight& current, std::size_t from);
 
-  runtime::Task<bool> flush();
-  runtime::Task<Answer> read(Step step, smtp::Capabilities* capabilities = nullptr);
-  void trouble(Step step, int code);
 
   SendWorker& worker_;
   const SendOptions& options_;
   runtime::Ring& ring_;
-  Fd socket_;
-  std::unique_ptr<runtime::Receiver> receiver_;
-  runtime::Chunk input_;
-  smtp::ReplyParser parser_;
-  smtp::Capabilities capabilities_;
-  std::string out_;
-  bool usable_ = false;
+  Client client_;
   bool needs_reset_ = false;
   std::uint64_t begun_ = 0;  ///< messages on this connection
 

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 
 #include "bench/sink_session.hh"
 
@@ -19,8 +20,17 @@ struct SinkWorker::Listening {
 };
 
 SinkWorker::SinkWorker(runtime::Ring& ring, SinkShared& shared, unsigned index)
-    : ring_(ring), shared_(shared), scope_(ring), prng_(shared.options.seed + index) {}
+    : ring_(ring), shared_(shared), engine_(ring), scope_(ring), prng_(shared.options.seed + index) {}
 SinkWorker::~SinkWorker() = default;
+
+std::expected<void, std::string> SinkWorker::prepare_tls() {
+  if (shared_.options.security == Security::none) return {};
+  Key256 secret;
+  ring_.random(secret.mutable_view());
+  tls_ = std::make_unique<tls::ServerContext>(
+      engine_, tls::ServerOptions{.hostname = shared_.options.hostname, .tickets = {secret.view(), ring_.now()}});
+  return tls_->use(std::array<const tls::Certificate*, 1>{&*shared_.certificate});
+}
 
 void SinkWorker::serve(Fd listener) {
   listening_.push_back(std::make_unique<Listening>(ring_, listener));

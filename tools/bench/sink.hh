@@ -3,18 +3,21 @@
 
 #include <atomic>
 #include <cstdint>
+#include <expected>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "bench/client.hh"
 #include "bench/faults.hh"
 #include "bench/ledger.hh"
 #include "bench/store.hh"
 #include "ringpost/base/socket_address.hh"
 #include "ringpost/metrics/metrics.hh"
-#include "ringpost/runtime/receiver.hh"
 #include "ringpost/runtime/scope.hh"
 #include "ringpost/runtime/uring_ring.hh"
+#include "ringpost/tls/channel.hh"
 
 namespace ringpost::bench {
 
@@ -31,11 +34,12 @@ struct SinkOptions {
   Offers offers;
   FaultPlan faults;
   std::uint64_t seed = 1;  ///< of the faults
+  Security security = Security::none;  ///< with a certificate: STARTTLS is offered, or TLS from the first byte
 };
 
 /// Each has one writer, the worker's thread; any thread reads.
 struct SinkCounters {
-  metrics::Counter connections, messages, recipients, bytes;
+  metrics::Counter connections, secured, messages, recipients, bytes;
   metrics::Counter tempfails, permfails, drops, greylisted;
   metrics::Counter refused;  ///< commands and messages that were wrong, without any fault asked for
   metrics::Counter failed;   ///< messages that ledger or store would not take
@@ -48,6 +52,7 @@ struct SinkShared {
   SinkOptions options;
   LedgerFile ledger;
   MessageStore store;
+  std::optional<tls::Certificate> certificate;
   Greylist greylist;
 };
 
@@ -59,6 +64,8 @@ class SinkWorker {
   SinkWorker(runtime::Ring& ring, SinkShared& shared, unsigned index);
   ~SinkWorker();
 
+  /// With `security`: what is wrong with the certificate.
+  std::expected<void, std::string> prepare_tls();
   /// Takes over the descriptor. Call on the ring's thread.
   void serve(Fd listener);
   /// Stops listening and cuts all sessions; completes when nothing is left.
@@ -77,6 +84,8 @@ class SinkWorker {
 
   runtime::Ring& ring_;
   SinkShared& shared_;
+  tls::Engine engine_;
+  std::unique_ptr<tls::ServerContext> tls_;
   runtime::Scope scope_;
   SinkCounters counters_;
   Prng prng_;

@@ -1,7 +1,5 @@
 #include "bench/sink_session.hh"
 
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <array>
 
@@ -24,12 +22,20 @@ constexpr smtp::Reply kDataLost{451, {4, 3, 0}, "Cannot keep the message"};
 }  // namespace
 
 SinkSession::SinkSession(SinkWorker& worker, Fd socket)
-    : worker_(worker), options_(worker.shared_.options), ring_(worker.ring_), socket_(socket), receiver_(ring_, socket) {}
+    : worker_(worker), options_(worker.shared_.options), ring_(worker.ring_), socket_(socket), channel_(ring_, socket) {}
 
 runtime::Task<void> SinkSession::run() {
   if (worker_.shared_.store) {
     auto peer = ring_.peer_address(socket_);
     if (peer) envelope_.client = peer->text();
+  }
+  if (options_.security == Security::implicit) {
+    bool broken = options_.faults.draw(Stage::tls, worker_.prng_) == Fault::drop;
+    if (broken) drop();
+    if (broken || !co_await shake_hands()) {
+      co_await channel_.stop();
+      co_return;
+    }
   }
   switch (worker_.shared_.options.faults.draw(Stage::connect, worker_.prng_)) {
     case Fault::none:
@@ -49,16 +55,40 @@ runtime::Task<void> SinkSession::run() {
   }
   (void)co_await flush();
   if (!cut_ && !dropped_) co_await linger();
-  co_await receiver_.stop();
+  co_await channel_.stop();
   input_.release();
+}
+
+/// False: there is no TLS, and nothing more to say.
+runtime::Task<bool> SinkSession::shake_hands() {
+  auto shaken = co_await channel_.accept_tls(*worker_.tls_, ring_.now() + kSendPatience);
+  if (!shaken) {
+    worker_.counters_.refused.add();
+    cut();
+    co_return false;
+  }
+  worker_.counters_.secured.add();
+  co_return true;
+}
+
+// Whatever was said before is forgotten (RFC 3207 section 4.2).
+runtime::Task<void> SinkSession::start_tls() {
+  if (misbehaves(Stage::tls)) co_return;
+  input_.release();
+  (void)channel_.discard_input();
+  answer(replies::kStartTls);
+  if (!co_await flush()) co_return;
+  end_transaction();
+  state_.forget_all();
+  (void)co_await shake_hands();
 }
 
 // Our FIN first, then whatever the client still sends: closing with unread bytes would reset the connection, and lose replies.
 runtime::Task<void> SinkSession::linger() {
-  (void)co_await ring_.shutdown(socket_, SHUT_WR);
+  co_await channel_.shutdown(ring_.now() + kLinger);
   Instant deadline = ring_.now() + kLinger;
   for (std::size_t i = 0; i < kLingerChunks; ++i) {
-    auto rest = co_await receiver_.next(deadline);
+    auto rest = co_await channel_.next(deadline);
     if (!rest) co_return;
   }
 }
@@ -108,6 +138,7 @@ runtime::Task<void> SinkSession::handle(const smtp::Command& command) {
       answer(replies::kOk);
       break;
     case Verb::noop: answer(replies::kOk); break;
+    case Verb::starttls: co_await start_tls(); break;
     case Verb::vrfy: answer(replies::kCannotVerify); break;
     case Verb::help: answer(replies::kHelp); break;
     case Verb::quit:
@@ -124,9 +155,10 @@ void SinkSession::greet(const smtp::Command& command) {
   state_.greeted(extended);
   envelope_.helo.assign(command.argument);
   const Offers& offers = options_.offers;
-  std::array<std::string, 6> names;
+  std::array<std::string, 7> names;
   std::size_t count = 0;
   if (extended) {
+    if (state_.offers_tls()) names[count++] = "STARTTLS";
     if (offers.pipelining) names[count++] = "PIPELINING";
     if (offers.size) names[count++] = "SIZE " + std::to_string(options_.message_bytes_max);
     if (offers.eight_bit_mime) names[count++] = "8BITMIME";
@@ -304,6 +336,7 @@ smtp::Reply SinkSession::fault_reply(Stage stage, Fault fault) {
   bool recipient = stage == Stage::rcpt;
   if (fault == Fault::tempfail) {
     worker_.counters_.tempfails.add();
+    if (stage == Stage::tls) return replies::kTlsUnavailable;
     return recipient ? smtp::Reply{450, {4, 2, 1}, "Fault asked for"} : smtp::Reply{451, {4, 3, 0}, "Fault asked for"};
   }
   worker_.counters_.permfails.add();
@@ -328,7 +361,7 @@ runtime::Task<bool> SinkSession::fill() {
   input_.release();
   bool flushed = co_await flush();
   if (!flushed) co_return false;
-  auto next = co_await receiver_.next(ring_.now() + options_.idle_max);
+  auto next = co_await channel_.next(ring_.now() + options_.idle_max);
   if (next) {
     input_ = std::move(*next);
     co_return true;
@@ -351,7 +384,7 @@ runtime::Task<bool> SinkSession::flush() {
     co_await ring_.sleep_for(slow * static_cast<Duration::rep>(replies_));
   Bytes rest = as_bytes(out_);
   while (!rest.empty()) {
-    auto sent = co_await ring_.send(socket_, rest, ring_.now() + kSendPatience);
+    auto sent = co_await channel_.send(rest, ring_.now() + kSendPatience);
     if (!sent) {
       cut();
       co_return false;

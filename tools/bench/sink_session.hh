@@ -22,6 +22,8 @@ class SinkSession {
  private:
   runtime::Task<void> converse();
   runtime::Task<void> linger();
+  runtime::Task<bool> shake_hands();
+  runtime::Task<void> start_tls();
   runtime::Task<void> handle(const smtp::Command& command);
   void greet(const smtp::Command& command);
   void on_mail(const smtp::Command& command);
@@ -49,10 +51,10 @@ class SinkSession {
   const SinkOptions& options_;
   runtime::Ring& ring_;
   Fd socket_;
-  runtime::Receiver receiver_;
+  tls::Channel channel_;
   runtime::Chunk input_;
   smtp::LineReader reader_{smtp::kExtendedLineBytesMax};
-  smtp::TransactionState state_;
+  smtp::TransactionState state_{options_.security == Security::starttls ? smtp::TlsOffer::offered : smtp::TlsOffer::none};
   std::string out_;
   std::size_t replies_ = 0;  ///< in out_
   bool open_ = true;         ///< false: flush, then close
