@@ -6,7 +6,7 @@ namespace ringpost::tls {
 
 namespace {
 
-constexpr std::byte kSequence{0x30}, kExplicitVersion{0xa0};
+constexpr std::byte kSequence{0x30}, kBitString{0x03}, kExplicitVersion{0xa0};
 
 struct Element {
   std::byte tag;
@@ -36,6 +36,18 @@ std::optional<Element> take(Bytes& in) {
 bool is_sequence(Bytes der) {
   const auto element = take(der);
   return element && element->tag == kSequence && der.empty();
+}
+
+bool is_certificate(Bytes der) {
+  const auto outer = take(der);
+  if (!outer || outer->tag != kSequence || !der.empty()) return false;
+  Bytes in = outer->contents;
+  const auto body = take(in), algorithm = take(in), signature = take(in);
+  if (!body || !algorithm || !signature || !in.empty()) return false;
+  if (body->tag != kSequence || algorithm->tag != kSequence || signature->tag != kBitString) return false;
+  for (Bytes parts = algorithm->contents; !parts.empty();)
+    if (!take(parts)) return false;
+  return signature->contents.size() > 1 && signature->contents[0] == std::byte{0};
 }
 
 std::optional<Bytes> public_key_info(Bytes certificate) {

@@ -55,7 +55,7 @@ class BufferPool final : public runtime::BufferHome {
 /// keep everybody else waiting (attack T2).
 class HandshakeGate {
  public:
-  static constexpr unsigned kStepsPerTurn = 8;
+  static constexpr unsigned kStepsPerTurn = 2;
   explicit HandshakeGate(runtime::Ring& ring) : ring_(ring), timer_(&on_turn) { timer_.owner = this; }
   HandshakeGate(const HandshakeGate&) = delete;
   ~HandshakeGate();
