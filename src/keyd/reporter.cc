@@ -4,7 +4,7 @@
 
 #include <array>
 
-#include "small_file.hh"
+#include "ringpost/runtime/small_file.hh"
 
 namespace ringpost::keyd {
 
@@ -75,7 +75,7 @@ Task<std::vector<PendingEvent>> Reporter::read_predecessors() {
   if (opened) {
     const Fd file{static_cast<int>(*opened)};
     file_.resize(kEventFileBytesMax + 1);
-    Result<std::size_t> size = co_await read_whole(ring_, file, file_);
+    Result<std::size_t> size = co_await runtime::read_whole(ring_, file, file_);
     Result<std::uint32_t> closed = co_await ring_.close(file);
     static_cast<void>(closed);
     if (size)
@@ -126,7 +126,7 @@ Task<Result<>> Reporter::write_file() {
   ring_.random(nonce);
   const SealedBytes sealed = seal_events({pending_.begin(), pending_.end()}, *key_, nonce, file_);
   file_exists_ = true;
-  Result<> replaced = co_await replace_whole(ring_, directory_, kName, kNewName, sealed);
+  Result<> replaced = co_await runtime::replace_whole(ring_, directory_, kName, kNewName, sealed);
   co_return replaced;
 }
 

@@ -8,7 +8,7 @@
 
 #include "ringpost/base/assert.hh"
 #include "ringpost/keyd/event_file.hh"
-#include "small_file.hh"
+#include "ringpost/runtime/small_file.hh"
 
 namespace ringpost::keyd {
 
@@ -237,7 +237,7 @@ Task<Status> Store::load_kek(bool& found) {
       log_.error("the key-encryption key cannot be looked at", {{"file", name}, {"why", info.error()}});
   } else {
     const MutableBytes buffer = plaintext_.bytes().first(kKekFileBytesMax + 1);
-    Result<std::size_t> size = co_await read_whole(ring_, file, buffer);
+    Result<std::size_t> size = co_await runtime::read_whole(ring_, file, buffer);
     std::optional<Key256> kek;
     if (size) kek = parse_kek(buffer.first(*size));
     wipe(buffer);
@@ -263,7 +263,7 @@ Task<Status> Store::load_keystore(std::size_t& bytes) {
   Result<std::size_t> size = std::unexpected(opened ? Error{Errc::io} : opened.error());
   if (opened) {
     const Fd file{static_cast<int>(*opened)};
-    size = co_await read_whole(ring_, file, file_);
+    size = co_await runtime::read_whole(ring_, file, file_);
     Result<std::uint32_t> closed = co_await ring_.close(file);
     static_cast<void>(closed);
   }
@@ -328,7 +328,7 @@ Task<Result<>> Store::rewrite() {
   ++table_.revision;
   const std::size_t bytes = keystore_bytes(table_.scope_keys().size());
   const SealedBytes sealed = seal_keystore(table_, *kek_, nonce, plaintext_.bytes(), MutableBytes{file_}.first(bytes));
-  Result<> replaced = co_await replace_whole(ring_, directory_, kKeystoreName, kKeystoreNewName, sealed);
+  Result<> replaced = co_await runtime::replace_whole(ring_, directory_, kKeystoreName, kKeystoreNewName, sealed);
   if (!replaced)
     log_.error("the key store cannot be written", {{"directory", OperatorText{options_.directory}}, {"why", replaced.error()}});
   co_return replaced;

@@ -1,12 +1,10 @@
-#include "small_file.hh"
+#include "ringpost/runtime/small_file.hh"
 
 #include <fcntl.h>
 
-namespace ringpost::keyd {
+namespace ringpost::runtime {
 
-using runtime::Task;
-
-Task<Result<std::size_t>> read_whole(runtime::Ring& ring, Fd file, MutableBytes into) {
+Task<Result<std::size_t>> read_whole(Ring& ring, Fd file, MutableBytes into) {
   std::size_t size = 0;
   while (size < into.size()) {
     Result<std::uint32_t> read = co_await ring.read(file, into.subspan(size), size);
@@ -17,7 +15,7 @@ Task<Result<std::size_t>> read_whole(runtime::Ring& ring, Fd file, MutableBytes 
   co_return size;
 }
 
-Task<Result<>> replace_whole(runtime::Ring& ring, Fd directory, const char* name, const char* new_name, SealedBytes sealed) {
+Task<Result<>> replace_whole(Ring& ring, Fd directory, const char* name, const char* new_name, SealedBytes sealed) {
   Result<std::uint32_t> removed = co_await ring.unlink(new_name, directory);
   static_cast<void>(removed);  // a rewrite that was cut short may have left one
   Result<std::uint32_t> step =
@@ -39,4 +37,4 @@ Task<Result<>> replace_whole(runtime::Ring& ring, Fd directory, const char* name
   co_return Result<>{};
 }
 
-}  // namespace ringpost::keyd
+}  // namespace ringpost::runtime

@@ -1,4 +1,4 @@
-// Small sealed files of the key directory: read whole, and replaced whole.
+// Small sealed files: read whole, and replaced whole.
 #pragma once
 
 #include "ringpost/base/error.hh"
@@ -6,14 +6,13 @@
 #include "ringpost/runtime/ring.hh"
 #include "ringpost/runtime/task.hh"
 
-namespace ringpost::keyd {
+namespace ringpost::runtime {
 
 /// Reads until the end of the file or of `into`; how many bytes there were.
-runtime::Task<Result<std::size_t>> read_whole(runtime::Ring& ring, Fd file, MutableBytes into);
+Task<Result<std::size_t>> read_whole(Ring& ring, Fd file, MutableBytes into);
 
 /// Puts a new file in the place of `name`: written as `new_name`, synced, renamed, the directory synced. Either all of it
 /// happened, or an error says that the old file may still be there. Names and bytes must outlive the task.
-runtime::Task<Result<>> replace_whole(runtime::Ring& ring, Fd directory, const char* name, const char* new_name,
-                                      SealedBytes sealed);
+Task<Result<>> replace_whole(Ring& ring, Fd directory, const char* name, const char* new_name, SealedBytes sealed);
 
-}  // namespace ringpost::keyd
+}  // namespace ringpost::runtime
