@@ -269,7 +269,8 @@ Result<> restrict_calls(Role role, OnAttack on_attack) {
   filter.add(SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3));
   filter.add(SCMP_ACT_ALLOW, SCMP_SYS(socket), argument_is(0, AF_UNIX));
   for (int request : {TCGETS, FIONREAD, FIONBIO}) filter.add(SCMP_ACT_ALLOW, SCMP_SYS(ioctl), argument_is(1, request));
-  if (role == Role::server)
+  if (role == Role::outward) filter.add(SCMP_ACT_ALLOW, SCMP_SYS(socketpair), argument_is(0, AF_UNIX));  // how libcurl wakes itself
+  if (role != Role::helper)
     for (int family : {AF_INET, AF_INET6}) filter.add(SCMP_ACT_ALLOW, SCMP_SYS(socket), argument_is(0, family));
   return filter.load();
 }

@@ -17,6 +17,8 @@ namespace {
 constexpr Duration kConnectPatience = std::chrono::seconds{1};
 /// Password checks queue up at helperd; a client that logs in waits for longer than this with no server.
 constexpr Duration kPatience = std::chrono::seconds{20};
+/// Web servers have 20 s (helperd/web.hh), behind others that do not answer either.
+constexpr Duration kWebPatience = std::chrono::seconds{60};
 constexpr std::size_t kPendingMax = 1024;
 }  // namespace
 
@@ -114,8 +116,8 @@ void Client::give_up(Error why) {
   }
 }
 
-Task<Result<SecretBytes>> Client::ask(Kind kind, protocol::LoginRequest request) {
-  const Instant deadline = ring_.now() + kPatience;
+Task<Result<SecretBytes>> Client::ask(Kind kind, Duration patience, Encode encode) {
+  const Instant deadline = ring_.now() + patience;
   const Error away{Errc::unavailable};
   if (pending_.size() >= kPendingMax) co_return std::unexpected(away);
   for (;;) {
@@ -127,7 +129,7 @@ Task<Result<SecretBytes>> Client::ask(Kind kind, protocol::LoginRequest request)
   }
   Pending pending{ring_, kind, next_id_++};
   pending_.push_back(&pending);
-  const SecretBytes frame = protocol::encode(pending.id, kind, request);
+  const SecretBytes frame = encode(pending.id);
   sending_ = true;
   Result<std::uint32_t> sent = co_await ring_.send(socket_, frame.view(), deadline);
   sending_ = false;
@@ -139,8 +141,29 @@ Task<Result<SecretBytes>> Client::ask(Kind kind, protocol::LoginRequest request)
   co_return std::move(*pending.outcome);
 }
 
+Task<Result<SecretBytes>> Client::ask_about_login(Kind kind, protocol::LoginRequest request) {
+  co_return co_await ask(kind, kPatience, [&](std::uint32_t id) { return protocol::encode(id, kind, request); });
+}
+
+Task<Result<WebAnswer>> Client::ask_web(Kind kind, protocol::WebRequest request) {
+  if (request.addresses.size() > kWebAddressesMax) request.addresses.resize(kWebAddressesMax);
+  Result<SecretBytes> frame = co_await ask(kind, kWebPatience, [&](std::uint32_t id) { return protocol::encode(id, kind, request); });
+  if (!frame) co_return std::unexpected(frame.error());
+  auto answer = protocol::decode_web_answer(frame->view());
+  if (!answer) co_return std::unexpected(Error{Errc::unavailable});
+  co_return std::move(*answer);
+}
+
+Task<Result<WebAnswer>> Client::fetch_policy(std::string_view domain, std::vector<IpAddress> addresses) {
+  return ask_web(Kind::fetch_policy, {domain, std::move(addresses), {}});
+}
+
+Task<Result<WebAnswer>> Client::post_report(std::string_view uri, std::vector<IpAddress> addresses, Bytes report) {
+  return ask_web(Kind::post_report, {uri, std::move(addresses), as_text(report)});
+}
+
 Task<Result<std::optional<Login>>> Client::check_password(Visit visit, std::string_view login, std::string_view password) {
-  Result<SecretBytes> answer = co_await ask(Kind::check_password, {visit.scope, visit.client, login, password});
+  Result<SecretBytes> answer = co_await ask_about_login(Kind::check_password, {visit.scope, visit.client, login, password});
   if (!answer) co_return std::unexpected(answer.error());
   auto reply = protocol::decode_password_reply(answer->view());
   if (!reply) co_return std::unexpected(Error{Errc::unavailable});
@@ -149,7 +172,7 @@ Task<Result<std::optional<Login>>> Client::check_password(Visit visit, std::stri
 }
 
 Task<Result<ScramAnswer>> Client::scram_keys(Visit visit, std::string_view login) {
-  Result<SecretBytes> answer = co_await ask(Kind::scram_keys, {visit.scope, visit.client, login, {}});
+  Result<SecretBytes> answer = co_await ask_about_login(Kind::scram_keys, {visit.scope, visit.client, login, {}});
   if (!answer) co_return std::unexpected(answer.error());
   auto reply = protocol::decode_keys_reply(answer->view());
   if (!reply) co_return std::unexpected(Error{Errc::unavailable});

@@ -30,6 +30,10 @@ class Writer {
     number(static_cast<std::uint16_t>(value.size()));
     add(as_bytes(value));
   }
+  void long_text(std::string_view value) {
+    number(static_cast<std::uint32_t>(value.size()));
+    add(as_bytes(value));
+  }
   void raw(Bytes value) { add(value); }
   void address(const IpAddress& address) {
     std::array<char, IpAddress::kTextMax> buffer;
@@ -66,6 +70,11 @@ class Reader : public FrameReader {
     if (size > bytes_max) return fail(), std::string_view{};
     return as_text(view(size));
   }
+  std::string_view long_text(std::size_t bytes_max) {
+    const std::size_t size = number<std::uint32_t>();
+    if (size > bytes_max) return fail(), std::string_view{};
+    return as_text(view(size));
+  }
   IpAddress address() {
     const auto parsed = IpAddress::parse(text(IpAddress::kTextMax));
     if (!parsed) fail();
@@ -80,12 +89,15 @@ class Reader : public FrameReader {
   }
 };
 
-/// The frame behind its header, when that is a request (or a successful reply) of this kind.
-std::optional<Reader> body(Bytes frame, std::optional<Kind> kind, bool is_reply) {
+/// The frame behind its header, when that is a request (or a successful reply) of one of these kinds.
+std::optional<Reader> body(Bytes frame, std::initializer_list<Kind> kinds, bool is_reply) {
   const std::optional<Header> header = decode_header(frame);
-  if (!header || (kind && header->kind != *kind) || header->is_reply != is_reply || header->status != Status::ok) return std::nullopt;
+  if (!header || header->is_reply != is_reply || header->status != Status::ok) return std::nullopt;
+  if (std::ranges::find(kinds, header->kind) == kinds.end()) return std::nullopt;
   return Reader{frame.subspan(kHeaderBytes)};
 }
+
+constexpr std::size_t kTypeBytesMax = 256;
 
 }  // namespace
 
@@ -96,7 +108,7 @@ std::optional<Header> decode_header(Bytes frame) {
   const auto status = in.number<std::uint16_t>();
   const auto id = in.number<std::uint32_t>();
   const auto plain = static_cast<std::uint8_t>(kind & ~kReplyBit);
-  if (version != kVersion || plain < 1 || plain > static_cast<std::uint8_t>(Kind::scram_keys)) return std::nullopt;
+  if (version != kVersion || plain < 1 || plain > static_cast<std::uint8_t>(Kind::post_report)) return std::nullopt;
   if (status > static_cast<std::uint16_t>(Status::unavailable)) return std::nullopt;
   return Header{static_cast<Kind>(plain), (kind & kReplyBit) != 0, static_cast<Status>(status), id};
 }
@@ -129,8 +141,26 @@ SecretBytes encode(std::uint32_t id, const KeysReply& reply) {
   return out.finish();
 }
 
+SecretBytes encode(std::uint32_t id, Kind kind, const WebRequest& request) {
+  Writer out{id, kind, false};
+  out.text(request.target);
+  out.number(static_cast<std::uint8_t>(request.addresses.size()));
+  for (const IpAddress& address : request.addresses) out.address(address);
+  out.long_text(request.body);
+  return out.finish();
+}
+
+SecretBytes encode(std::uint32_t id, Kind kind, const WebAnswer& answer) {
+  Writer out{id, kind, true};
+  out.number(static_cast<std::uint8_t>(answer.fault));
+  out.number(answer.status);
+  out.text(std::string_view{answer.content_type}.substr(0, kTypeBytesMax));
+  out.long_text(answer.body);
+  return out.finish();
+}
+
 std::optional<LoginRequest> decode_request(Bytes frame) {
-  auto in = body(frame, std::nullopt, false);
+  auto in = body(frame, {Kind::check_password, Kind::scram_keys}, false);
   if (!in) return std::nullopt;
   LoginRequest request;
   request.scope = in->text(32);
@@ -142,7 +172,7 @@ std::optional<LoginRequest> decode_request(Bytes frame) {
 }
 
 std::optional<PasswordReply> decode_password_reply(Bytes frame) {
-  auto in = body(frame, Kind::check_password, true);
+  auto in = body(frame, {Kind::check_password}, true);
   if (!in) return std::nullopt;
   PasswordReply reply;
   const auto right = in->number<std::uint8_t>();
@@ -153,7 +183,7 @@ std::optional<PasswordReply> decode_password_reply(Bytes frame) {
 }
 
 std::optional<KeysReply> decode_keys_reply(Bytes frame) {
-  auto in = body(frame, Kind::scram_keys, true);
+  auto in = body(frame, {Kind::scram_keys}, true);
   if (!in) return std::nullopt;
   KeysReply reply;
   reply.keys.iterations = in->number<std::uint32_t>();
@@ -168,4 +198,50 @@ std::optional<KeysReply> decode_keys_reply(Bytes frame) {
   return reply;
 }
 
+std::optional<WebRequest> decode_web_request(Bytes frame) {
+  auto in = body(frame, {Kind::fetch_policy, Kind::post_report}, false);
+  if (!in) return std::nullopt;
+  WebRequest request;
+  request.target = in->text();
+  const std::size_t addresses = in->number<std::uint8_t>();
+  if (addresses > kWebAddressesMax) return std::nullopt;
+  for (std::size_t i = 0; i < addresses && !in->failed(); ++i) request.addresses.push_back(in->address());
+  request.body = in->long_text(kWebReportBytesMax);
+  if (!in->done() || request.target.empty()) return std::nullopt;
+  return request;
+}
+
+std::optional<WebAnswer> decode_web_answer(Bytes frame) {
+  auto in = body(frame, {Kind::fetch_policy, Kind::post_report}, true);
+  if (!in) return std::nullopt;
+  WebAnswer answer;
+  const auto fault = in->number<std::uint8_t>();
+  answer.fault = static_cast<WebFault>(fault);
+  answer.status = in->number<std::uint16_t>();
+  answer.content_type = in->text(kTypeBytesMax);
+  answer.body = in->long_text(kWebBodyBytesMax);
+  if (!in->done() || fault >= kWebFaults || (answer.fault != WebFault::none && !answer.body.empty())) return std::nullopt;
+  return answer;
+}
+
 }  // namespace ringpost::helper::protocol
+
+namespace ringpost::helper {
+
+std::string_view name_of(WebFault fault) {
+  switch (fault) {
+    case WebFault::none: return "none";
+    case WebFault::no_address: return "no_address";
+    case WebFault::connect: return "connect";
+    case WebFault::tls: return "tls";
+    case WebFault::certificate: return "certificate";
+    case WebFault::redirect: return "redirect";
+    case WebFault::status: return "status";
+    case WebFault::too_large: return "too_large";
+    case WebFault::timed_out: return "timed_out";
+    case WebFault::protocol: return "protocol";
+  }
+  return {};
+}
+
+}  // namespace ringpost::helper

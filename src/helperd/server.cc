@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "ringpost/accounts/verify.hh"
+#include "ringpost/smtp/address.hh"
 
 namespace ringpost::helperd {
 
@@ -22,6 +23,22 @@ constexpr Duration kAcceptRetry = std::chrono::milliseconds{100};
 accounts::Visit visit_of(const helper::protocol::LoginRequest& request, WallTime now) {
   return {.scope = request.scope, .client = request.client, .now = std::chrono::floor<std::chrono::seconds>(now)};
 }
+
+/// Nothing: ringpostd has no business there.
+std::optional<HttpRequest> http_request(Kind kind, helper::protocol::WebRequest request) {
+  HttpRequest http{.addresses = std::move(request.addresses)};
+  if (kind == Kind::fetch_policy) {
+    if (smtp::parse_domain(request.target) != smtp::AddressFault::none) return std::nullopt;
+    http.url = "https://mta-sts." + std::string{request.target} + "/.well-known/mta-sts.txt";
+  } else {
+    if (!request.target.starts_with("https://")) return std::nullopt;
+    http.url = request.target;
+    http.post = true;
+    http.body = request.body;
+    http.header_lines = {"Content-Type: application/tlsrpt+gzip"};
+  }
+  return http;
+}
 }  // namespace
 
 /// What several answers on one connection share.
@@ -33,10 +50,9 @@ struct Server::Connection {
   bool sending = false;
 };
 
-Server::Server(runtime::Ring& ring, Log& log, Workers& workers, AccountsFile& accounts, Key256 decoy_key, Fd listener,
-               std::function<bool(Fd)> is_client)
-    : ring_(ring), log_(log), workers_(workers), accounts_(accounts), is_client_(std::move(is_client)), acceptor_(ring, listener),
-      scope_(ring), decoy_key_(std::move(decoy_key)) {}
+Server::Server(runtime::Ring& ring, Log& log, const ServerParts& parts, Key256 decoy_key, Fd listener, std::function<bool(Fd)> is_client)
+    : ring_(ring), log_(log), parts_(parts), is_client_(std::move(is_client)), acceptor_(ring, listener), scope_(ring),
+      decoy_key_(std::move(decoy_key)) {}
 
 void Server::start() { scope_.spawn(accept_loop()); }
 
@@ -93,8 +109,10 @@ Task<void> Server::answer(Connection& connection, SecretBytes frame) {
   SecretBytes reply;
   if (connection.requests.running() > kRequestsMax) {
     reply = helper::protocol::encode_status(header->id, header->kind, Status::busy);
+  } else if (header->kind == Kind::fetch_policy || header->kind == Kind::post_report) {
+    reply = co_await reply_of_web(*header, frame.view());
   } else {
-    reply = co_await reply_to(*header, frame.view());
+    reply = co_await reply_about_login(*header, frame.view());
   }
   while (connection.sending) co_await connection.free.wait();
   connection.sending = true;
@@ -104,14 +122,14 @@ Task<void> Server::answer(Connection& connection, SecretBytes frame) {
   connection.free.notify_one();
 }
 
-Task<SecretBytes> Server::reply_to(helper::protocol::Header header, Bytes frame) {
+Task<SecretBytes> Server::reply_about_login(helper::protocol::Header header, Bytes frame) {
   const auto refuse = [&](Status status) { return helper::protocol::encode_status(header.id, header.kind, status); };
   const auto request = helper::protocol::decode_request(frame);
   if (!request) co_return refuse(Status::malformed);
   const accounts::Visit visit = visit_of(*request, ring_.wall_now());
   SecretBytes reply = refuse(Status::unavailable);
   const auto work = [&] {
-    const auto accounts = accounts_.current();
+    const auto accounts = parts_.accounts.current();
     if (!accounts) return;
     if (header.kind == Kind::check_password) {
       auto verdict = accounts::verify(*accounts, request->login, request->password, visit, decoy_key_);
@@ -126,9 +144,21 @@ Task<SecretBytes> Server::reply_to(helper::protocol::Header header, Bytes frame)
       reply = helper::protocol::encode(header.id, helper::protocol::KeysReply{std::move(keys.keys), std::move(account)});
     }
   };
-  const bool done = co_await workers_.run(work);
+  const bool done = co_await parts_.workers.run(work);
   if (!done) co_return refuse(Status::busy);
   co_return reply;
+}
+
+Task<SecretBytes> Server::reply_of_web(helper::protocol::Header header, Bytes frame) {
+  const auto refuse = [&](Status status) { return helper::protocol::encode_status(header.id, header.kind, status); };
+  auto request = helper::protocol::decode_web_request(frame);
+  if (!request) co_return refuse(Status::malformed);
+  const auto http = http_request(header.kind, std::move(*request));
+  if (!http) co_return refuse(Status::malformed);
+  helper::WebAnswer answer;
+  const bool done = co_await parts_.web_workers.run([&] { answer = parts_.web.request(*http); });
+  if (!done) co_return refuse(Status::busy);
+  co_return helper::protocol::encode(header.id, header.kind, answer);
 }
 
 }  // namespace ringpost::helperd

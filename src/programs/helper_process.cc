@@ -120,7 +120,7 @@ int run_helper(int argc, char** argv, const HelperDescription& description) {
     return 1;
   }
   auto closed = (*ring)->start();
-  if (closed) closed = harden::restrict_calls(harden::Role::helper);
+  if (closed) closed = harden::restrict_calls(description.role);
   if (!closed) {
     log.error("the sandbox cannot be closed", {{"error", closed.error()}});
     return 1;

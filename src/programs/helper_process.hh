@@ -38,6 +38,7 @@ struct HelperDescription {
   std::vector<harden::PathRule> (*paths)(const config::Settings& settings);
   /// Its life; ends when wait_for_the_end() completes, or with an exit code.
   runtime::Task<int> (*live)(HelperContext& context);
+  harden::Role role = harden::Role::helper;
 };
 
 /// The whole of a helper's main.

@@ -1,4 +1,4 @@
-// ringpost-helperd: what is slow or outward and is not mail. Now: passwords.
+// ringpost-helperd: what is slow or outward and is not mail: passwords, web servers.
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -9,6 +9,7 @@
 #include "ringpost/crypto/hash.hh"
 #include "ringpost/helperd/accounts_file.hh"
 #include "ringpost/helperd/server.hh"
+#include "ringpost/helperd/web.hh"
 #include "ringpost/helperd/workers.hh"
 
 namespace ringpost::programs {
@@ -20,10 +21,20 @@ constexpr std::size_t kThreadsMax = 8;
 /// 20 ms of work each: who comes later is told to try again, instead of waiting for longer than clients do.
 constexpr std::size_t kJobsMax = 256;
 
+/// Requests to web servers only wait, each for 20 s at most; with twice as many behind them nobody waits for much longer than a minute.
+constexpr std::size_t kWebThreads = 32, kWebJobsMax = 96;
+
 constexpr char kMachineId[] = "/etc/machine-id";
 
 std::vector<harden::PathRule> paths(const config::Settings& settings) {
-  return {{std::filesystem::path{settings.auth.password_file}.parent_path(), harden::Access::read}, {kMachineId, harden::Access::read}};
+  std::vector<harden::PathRule> rules{{std::filesystem::path{settings.auth.password_file}.parent_path(), harden::Access::read},
+                                      {kMachineId, harden::Access::read},
+                                      {std::filesystem::path{settings.tls.trust_file}.parent_path(), harden::Access::read}};
+  // A link leads elsewhere.
+  std::error_code missing;
+  const auto trust = std::filesystem::canonical(settings.tls.trust_file, missing);
+  if (!missing) rules.push_back({trust.parent_path(), harden::Access::read});
+  return rules;
 }
 
 /// What logins that do not exist are made of. It must not be known outside, and must be the same at the next start.
@@ -38,17 +49,21 @@ Key256 decoy_key(runtime::Ring& ring) {
 
 runtime::Task<int> live(HelperContext& context) {
   const std::size_t cores = std::max(1u, std::thread::hardware_concurrency());
+  helperd::Web web{context.settings.tls.trust_file};
   helperd::Workers workers{context.ring, std::clamp<std::size_t>(cores / 2, 1, kThreadsMax), kJobsMax};
-  if (!workers.start()) {
+  helperd::Workers web_workers{context.ring, kWebThreads, kWebJobsMax};
+  if (!workers.start() || !web_workers.start()) {
     context.log.error("no threads can be had for what is slow");
     co_return 1;
   }
   helperd::AccountsFile accounts{context.log, context.settings.auth.password_file};
-  helperd::Server server{context.ring, context.log, workers, accounts, decoy_key(context.ring), context.listener,
+  helperd::Server server{context.ring, context.log, {workers, accounts, web_workers, web}, decoy_key(context.ring), context.listener,
                           [&context](Fd peer) { return context.serves(peer); }};
   server.start();
   co_await context.wait_for_the_end();
+  web.stop();
   co_await server.stop();
+  co_await web_workers.stop();
   co_await workers.stop();
   co_return 0;
 }
@@ -59,5 +74,5 @@ runtime::Task<int> live(HelperContext& context) {
 int main(int argc, char** argv) {
   using namespace ringpost::programs;
   return run_helper(argc, argv,
-                    {"ringpost-helperd", "Ringpost's errands. ringpostd or the service manager starts it.", kNiceness, &paths, &live});
+                    {"ringpost-helperd", "Ringpost's errands. ringpostd or the service manager starts it.", kNiceness, &paths, &live, ringpost::harden::Role::outward});
 }

@@ -29,6 +29,7 @@ Result<unsigned> restrict_paths(std::span<const PathRule> rules);
 enum class Role : std::uint8_t {
   server,  ///< Internet sockets, files, threads
   helper,  ///< Unix sockets, files
+  outward, ///< a helper that connects to the Internet, too
 };
 
 /// What an attack's calls meet: execve, ptrace, process_vm_*, io_uring_setup, mount and their like.

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "ringpost/base/log.hh"
 #include "ringpost/base/socket_address.hh"
 #include "ringpost/helper/authenticator.hh"
 #include "ringpost/helper/protocol.hh"
+#include "ringpost/helper/web.hh"
 #include "ringpost/runtime/ring.hh"
 #include "ringpost/runtime/scope.hh"
 #include "ringpost/runtime/signal.hh"
@@ -18,7 +20,7 @@ namespace ringpost::helper {
 ///
 /// Lifetime: await stop() before it dies. Everything on the ring's own thread.
 /// Errors:   unavailable: helperd is away, busy, or did not answer in time.
-class Client final : public Authenticator {
+class Client final : public Authenticator, public Web {
  public:
   Client(runtime::Ring& ring, Log& log, const SocketAddress& helperd);
   Client(const Client&) = delete;
@@ -27,12 +29,18 @@ class Client final : public Authenticator {
   runtime::Task<Result<std::optional<Login>>> check_password(Visit visit, std::string_view login, std::string_view password) override;
   runtime::Task<Result<ScramAnswer>> scram_keys(Visit visit, std::string_view login) override;
 
+  runtime::Task<Result<WebAnswer>> fetch_policy(std::string_view domain, std::vector<IpAddress> addresses) override;
+  runtime::Task<Result<WebAnswer>> post_report(std::string_view uri, std::vector<IpAddress> addresses, Bytes report) override;
+
   /// Ends the connection; who waits gets `unavailable`.
   runtime::Task<void> stop();
 
  private:
   struct Pending;
-  runtime::Task<Result<SecretBytes>> ask(protocol::Kind kind, protocol::LoginRequest request);
+  using Encode = std::function<SecretBytes(std::uint32_t id)>;
+  runtime::Task<Result<SecretBytes>> ask(protocol::Kind kind, Duration patience, Encode encode);
+  runtime::Task<Result<SecretBytes>> ask_about_login(protocol::Kind kind, protocol::LoginRequest request);
+  runtime::Task<Result<WebAnswer>> ask_web(protocol::Kind kind, protocol::WebRequest request);
   runtime::Task<Result<>> connect();
   runtime::Task<void> read_answers();
   void give_up(Error why);

@@ -12,19 +12,22 @@
 #include "ringpost/base/bytes.hh"
 #include "ringpost/base/secret.hh"
 #include "ringpost/base/socket_address.hh"
+#include "ringpost/helper/web.hh"
 #include "ringpost/sasl/scram.hh"
 
 namespace ringpost::helper::protocol {
 
 inline constexpr std::uint8_t kVersion = 1;
 inline constexpr std::size_t kHeaderBytes = 8;
-/// A token of 12 KiB and what goes with it; 256 senders of an account.
-inline constexpr std::size_t kRequestBytesMax = 16 * 1024, kReplyBytesMax = 96 * 1024;
+/// A report and where it goes; 256 senders of an account, or a body.
+inline constexpr std::size_t kRequestBytesMax = 96 * 1024, kReplyBytesMax = 96 * 1024;
 inline constexpr std::size_t kSendersMax = 256;
 
 enum class Kind : std::uint8_t {
   check_password = 1,
   scram_keys = 2,
+  fetch_policy = 3,
+  post_report = 4,
 };
 
 enum class Status : std::uint16_t {
@@ -62,6 +65,13 @@ struct KeysReply {
   Account account;
 };
 
+/// fetch_policy and post_report.
+struct WebRequest {
+  std::string_view target;           ///< fetch_policy: the domain; post_report: the URI
+  std::vector<IpAddress> addresses;  ///< of its host, at most kWebAddressesMax
+  std::string_view body;             ///< post_report: the report; else empty
+};
+
 std::optional<Header> decode_header(Bytes frame);
 /// A reply that says nothing but its status.
 SecretBytes encode_status(std::uint32_t id, Kind kind, Status status);
@@ -69,10 +79,14 @@ SecretBytes encode_status(std::uint32_t id, Kind kind, Status status);
 SecretBytes encode(std::uint32_t id, Kind kind, const LoginRequest& request);
 SecretBytes encode(std::uint32_t id, const PasswordReply& reply);
 SecretBytes encode(std::uint32_t id, const KeysReply& reply);
+SecretBytes encode(std::uint32_t id, Kind kind, const WebRequest& request);
+SecretBytes encode(std::uint32_t id, Kind kind, const WebAnswer& answer);
 
 /// Nothing: malformed. Lifetime of views: of `frame`.
 std::optional<LoginRequest> decode_request(Bytes frame);
 std::optional<PasswordReply> decode_password_reply(Bytes frame);
 std::optional<KeysReply> decode_keys_reply(Bytes frame);
+std::optional<WebRequest> decode_web_request(Bytes frame);
+std::optional<WebAnswer> decode_web_answer(Bytes frame);
 
 }  // namespace ringpost::helper::protocol

@@ -1,4 +1,4 @@
-// helperd's socket: answers ringpostd's questions about logins.
+// helperd's socket: answers ringpostd's questions about logins, and asks web servers for it.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,7 @@
 #include "ringpost/base/secret.hh"
 #include "ringpost/helper/protocol.hh"
 #include "ringpost/helperd/accounts_file.hh"
+#include "ringpost/helperd/web.hh"
 #include "ringpost/helperd/workers.hh"
 #include "ringpost/runtime/receiver.hh"
 #include "ringpost/runtime/ring.hh"
@@ -17,13 +18,20 @@
 
 namespace ringpost::helperd {
 
-/// Lifetime: start() once; await stop() before it dies. `workers` and `accounts` outlive it.
+/// What the server works with. Everything outlives it.
+struct ServerParts {
+  Workers& workers;  ///< for passwords
+  AccountsFile& accounts;
+  Workers& web_workers;  ///< for web servers: a slow one is not to keep a login waiting
+  Web& web;
+};
+
+/// Lifetime: start() once; await stop() before it dies.
 class Server {
  public:
   /// `is_client`: whether the process at the other end may ask. `decoy_key`: see accounts::verify; the same at each start, so that a
   /// start does not show who is made up.
-  Server(runtime::Ring& ring, Log& log, Workers& workers, AccountsFile& accounts, Key256 decoy_key, Fd listener,
-         std::function<bool(Fd)> is_client);
+  Server(runtime::Ring& ring, Log& log, const ServerParts& parts, Key256 decoy_key, Fd listener, std::function<bool(Fd)> is_client);
   Server(const Server&) = delete;
 
   void start();
@@ -34,12 +42,12 @@ class Server {
   runtime::Task<void> accept_loop();
   runtime::Task<void> serve(Fd socket);
   runtime::Task<void> answer(Connection& connection, SecretBytes frame);
-  runtime::Task<SecretBytes> reply_to(helper::protocol::Header header, Bytes frame);
+  runtime::Task<SecretBytes> reply_about_login(helper::protocol::Header header, Bytes frame);
+  runtime::Task<SecretBytes> reply_of_web(helper::protocol::Header header, Bytes frame);
 
   runtime::Ring& ring_;
   Log& log_;
-  Workers& workers_;
-  AccountsFile& accounts_;
+  ServerParts parts_;
   std::function<bool(Fd)> is_client_;
   runtime::Acceptor acceptor_;
   runtime::Scope scope_;

@@ -36,13 +36,18 @@ std::vector<SecretBytes> frames() {
   all.push_back(protocol::encode(4, protocol::PasswordReply{}));
   all.push_back(protocol::encode(5, protocol::KeysReply{some_keys(), {"anna", {}}}));
   all.push_back(protocol::encode_status(6, Kind::scram_keys, Status::busy));
+  all.push_back(protocol::encode(7, Kind::fetch_policy, protocol::WebRequest{"example.org", {kClient, *IpAddress::parse("192.0.2.1")}, {}}));
+  all.push_back(protocol::encode(8, Kind::post_report, protocol::WebRequest{"https://example.org/r", {kClient}, "zipped"}));
+  all.push_back(protocol::encode(9, Kind::fetch_policy, WebAnswer{WebFault::none, 200, "text/plain", "version: STSv1"}));
+  all.push_back(protocol::encode(10, Kind::post_report, WebAnswer{WebFault::redirect, 301, {}, {}}));
   return all;
 }
 
 /// How many of the decoders take it.
 int readers(Bytes frame) {
   return static_cast<int>(protocol::decode_request(frame).has_value()) + static_cast<int>(protocol::decode_password_reply(frame).has_value()) +
-         static_cast<int>(protocol::decode_keys_reply(frame).has_value());
+         static_cast<int>(protocol::decode_keys_reply(frame).has_value()) + static_cast<int>(protocol::decode_web_request(frame).has_value()) +
+         static_cast<int>(protocol::decode_web_answer(frame).has_value());
 }
 
 TEST(Protocol, what_is_written_is_read_and_nothing_shorter_or_longer) {
@@ -61,6 +66,13 @@ TEST(Protocol, what_is_written_is_read_and_nothing_shorter_or_longer) {
   ASSERT_TRUE(keys);
   EXPECT_EQ(keys->keys.iterations, sasl::kScramIterationsMin);
   EXPECT_EQ(as_text(keys->keys.server_key.view()), as_text(some_keys().server_key.view()));
+  const auto post = protocol::decode_web_request(all[7].view());
+  ASSERT_TRUE(post);
+  EXPECT_EQ(post->target, "https://example.org/r");
+  EXPECT_EQ(post->addresses, std::vector{kClient});
+  EXPECT_EQ(post->body, "zipped");
+  EXPECT_EQ(protocol::decode_web_answer(all[8].view()), (WebAnswer{WebFault::none, 200, "text/plain", "version: STSv1"}));
+  EXPECT_EQ(protocol::decode_web_answer(all[9].view()), (WebAnswer{WebFault::redirect, 301, {}, {}}));
   for (const SecretBytes& frame : all) {
     const bool is_status = protocol::decode_header(frame.view())->status != Status::ok;
     EXPECT_EQ(readers(frame.view()), is_status ? 0 : 1);
