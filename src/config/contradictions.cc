@@ -99,6 +99,15 @@ struct Checker {
     }
   }
 
+  void mta_sts(const Settings& s) {
+    if (s.tls.mta_sts) return;
+    for (const DestinationLimits& each : s.destinations) {
+      const std::string key = "destination." + each.domain + ".tls";
+      if (each.tls == TlsPolicy::mta_sts && sound({key, "tls.mta_sts"}))
+        report({key}, "mail would wait for a policy that tls.mta_sts = no does not ask for");
+    }
+  }
+
   void certificates(const Settings& s) {
     for (const CertificateFiles& each : s.tls.certificates) {
       const std::string prefix = "tls.certificate." + each.name + ".", chain = prefix + "chain", key = prefix + "key";
@@ -122,6 +131,7 @@ void find_contradictions(const Settings& s, const OriginOf& origin_of, const IsS
   check.submission(s.listeners);
   check.certificates(s);
   check.dane(s);
+  check.mta_sts(s);
   check.at_most("retry.first", s.retry.first, "retry.max", s.retry.max, true);
   check.at_most("retry.max", s.retry.max, "queue.lifetime", s.queue.lifetime, false);
   check.at_most("callout.positive_ttl", s.callout.positive_ttl, "callout.stale_ttl", s.callout.stale_ttl, false);

@@ -171,7 +171,15 @@ constexpr Key kTable[] = {
     key<FIELD(tls.trust_file)>({.name = "tls.trust_file",
                                 .type = Type::path,
                                 .fallback = "/etc/ssl/certs/ca-certificates.crt",
-                                .help = "The authorities, in PEM, by which next hops are verified."}),
+                                .help = "The authorities, in PEM, by which next hops and web servers are verified. ringpost-helperd, which asks web "
+                                        "servers, takes up another path at its next start."}),
+    key<FIELD(tls.mta_sts)>(
+        {.name = "tls.mta_sts",
+         .type = Type::boolean,
+         .fallback = "yes",
+         .help = "Ask for the policies that domains publish about TLS to their mail hosts (MTA-STS, RFC 8461), by HTTPS, and keep to them where "
+                 "destination.DOMAIN.tls is auto. no: for a server that may not reach web servers; then nobody's policy is known, and "
+                 "what is known already does not count."}),
 
     key<FIELD(auth.password_file)>(
         {.name = "auth.password_file",
@@ -485,8 +493,10 @@ constexpr Key kTable[] = {
          .help = "How mail for DOMAIN is secured on its way, where its route is mx; else DOMAIN is a next hop as its route names it. none: in "
                  "clear. opportunistic: TLS where it is offered and works, else in clear. encrypt: TLS or not at all. verify: the same, with a "
                  "certificate for DOMAIN that tls.trust_file leads to; what does not hold is tried again until queue.lifetime. dane: the "
-                 "same, with a certificate that TLSA records agree with which DNSSEC proves (RFC 7672). auto: dane where there are such "
-                 "records, else opportunistic."}),
+                 "same, with a certificate that TLSA records agree with which DNSSEC proves (RFC 7672). mta-sts: where there are such records "
+                 "the same, else to hosts that DOMAIN's MTA-STS policy names (RFC 8461), with certificates for them, also while it "
+                 "only tests; without a policy not at all. auto: dane where there are such records, else as the MTA-STS policy says, else "
+                 "opportunistic."}),
     key<MEMBER_OF(destinations, DestinationLimits::domain, connections_max)>(
         {.name = "destination.DOMAIN.connections_max",
          .type = Type::integer,

@@ -28,7 +28,8 @@ inline constexpr std::array<std::string_view, 3> kWords<TrustAd>{"auto", "yes", 
 template <>
 inline constexpr std::array<std::string_view, 2> kWords<WhenUnavailable>{"defer", "buffer"};
 template <>
-inline constexpr std::array<std::string_view, 6> kWords<TlsPolicy>{"auto", "none", "opportunistic", "encrypt", "verify", "dane"};
+inline constexpr std::array<std::string_view, 7> kWords<TlsPolicy>{"auto",   "none", "opportunistic", "encrypt",
+                                                                       "verify", "dane", "mta-sts"};
 template <>
 inline constexpr std::array<std::string_view, 2> kWords<WhenUnsure>{"defer", "accept"};
 template <>

@@ -37,7 +37,7 @@ Connection::Connection(runtime::Ring& ring, std::shared_ptr<const config::Settin
       messages_max_(messages_max),
       security_(std::move(security)),
       proof_(security_.proofs ? proof_of(*security_.proofs, target) : nullptr),
-      protection_(protection(security_.policy, proof_)),
+      protection_(protection(security_.policy, proof_, security_.sts ? &security_.sts->policy : nullptr)),
       parser_(std::make_unique<smtp::ReplyParser>()) {}
 
 Connection::~Connection() = default;

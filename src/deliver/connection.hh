@@ -37,6 +37,7 @@ struct Security {
   std::string name;                       ///< who the next hop is to be; empty: it does not matter
   std::shared_ptr<tls::ClientContext> context;  ///< null: there is no TLS here
   std::shared_ptr<const Proofs> proofs;         ///< of the hosts it may go to; null: of none
+  std::shared_ptr<const transport::CachedPolicy> sts;  ///< the MTA-STS policy of the domains whose mail it is; null: they have none
   TlsSessions* sessions = nullptr;              ///< null: each handshake is a whole one
   std::string session_scope;                    ///< sessions are good within it only
 };
@@ -96,6 +97,8 @@ class Connection {
   bool session_failed() const { return session_in_vain_; }
   bool secured() const { return channel_ && channel_->secured(); }
   bool resumed() const { return secured() && channel_->handshake().resumed; }
+  /// What the host's certificate is worth, once it was seen.
+  tls::PeerVerdict peer() const { return channel_ && shaken_ ? channel_->handshake().peer : tls::PeerVerdict::none; }
   /// How it is secured, once that is decided.
   const std::optional<event::TlsResult>& tls_result() const { return tls_result_; }
   /// A Unix socket goes down in the books as this machine's LMTP port.
@@ -186,6 +189,7 @@ class Connection {
   smtp::Capabilities capabilities_;
   Instant transaction_deadline_ = kNever;
   bool usable_ = false, tls_in_vain_ = false, session_in_vain_ = false;
+  bool shaken_ = false;  // a handshake was begun
   std::uint64_t messages_ = 0;
 
   // Of the transaction under way. Members, so that they stop allocating.

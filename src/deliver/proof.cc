@@ -38,13 +38,19 @@ event::TlsResult::Policy applied(TlsPolicy policy) {
     case TlsPolicy::encrypt: return Policy::encrypt;
     case TlsPolicy::verify: return Policy::verify;
     case TlsPolicy::dane: return Policy::dane;
+    case TlsPolicy::mta_sts: return Policy::mta_sts;
   }
   return Policy::none;
 }
 
-Protection protection(TlsPolicy asked, const HostProof* proof) {
-  const bool demanded = asked == TlsPolicy::dane;
-  if (!demanded && asked != TlsPolicy::automatic) return {asked, Reason::none, asked == TlsPolicy::verify ? Shortfall::none : Shortfall::not_asked};
+namespace {
+
+/// TLSA records decide about it: by them, or because nobody knows them.
+bool is_bound(const HostProof& proof) { return proof.status == Status::failed || (proof.status == Status::found && proof.has_usable()); }
+
+/// `demanded`, or as good as it can be.
+Protection by_dane(const HostProof* proof, bool demanded) {
+  constexpr TlsPolicy asked = TlsPolicy::dane;
   auto without = [&](Reason refusal, Shortfall shortfall) {
     return demanded ? Protection{asked, refusal, shortfall} : Protection{TlsPolicy::opportunistic, Reason::none, shortfall};
   };
@@ -59,6 +65,27 @@ Protection protection(TlsPolicy asked, const HostProof* proof) {
   if (proof->has_usable()) return {TlsPolicy::dane};
   // Who publishes TLSA records has TLS, though nobody can tell whose it is (RFC 7672 section 2.2).
   return {demanded ? TlsPolicy::dane : TlsPolicy::encrypt, demanded ? Reason::tlsa_missing : Reason::none, Shortfall::tlsa_unusable};
+}
+
+}  // namespace
+
+bool all_bound(const Proofs& proofs) { return !proofs.empty() && std::ranges::all_of(proofs, &is_bound); }
+
+Protection protection(TlsPolicy asked, const HostProof* proof, const transport::Policy* sts) {
+  const bool demanded = asked == TlsPolicy::mta_sts;
+  if (asked == TlsPolicy::dane) return by_dane(proof, true);
+  if (!demanded && asked != TlsPolicy::automatic) return {asked, Reason::none, asked == TlsPolicy::verify ? Shortfall::none : Shortfall::not_asked};
+  if (proof && is_bound(*proof)) return by_dane(proof, false);
+  const transport::Mode mode = sts ? sts->mode : transport::Mode::none;
+  const bool named = sts && proof && transport::matches(*sts, proof->host);
+  if (mode == transport::Mode::enforce || (demanded && mode == transport::Mode::testing)) {
+    if (named) return {TlsPolicy::mta_sts};
+    return {TlsPolicy::mta_sts, Reason::sts_mx_mismatch, Shortfall::sts_mx};
+  }
+  if (demanded) return {TlsPolicy::mta_sts, Reason::sts_missing, Shortfall::sts_missing};
+  Protection without = by_dane(proof, false);
+  if (mode != transport::Mode::testing) return without;
+  return {without.policy, Reason::none, named ? Shortfall::sts_testing : Shortfall::sts_mx, true};
 }
 
 }  // namespace ringpost::deliver

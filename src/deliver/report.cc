@@ -87,6 +87,8 @@ std::string_view explanation_of(Reason reason) {
     case Reason::peer_not_verified:
     case Reason::tlsa_missing:
     case Reason::tlsa_mismatch:
+    case Reason::sts_missing:
+    case Reason::sts_mx_mismatch:
     case Reason::resolver_not_validating: return "the next server could not be reached in the secure way that is set for it";
     case Reason::dns_no_such_domain: return "the domain does not exist";
     case Reason::null_mx: return "the domain takes no mail";

@@ -102,6 +102,13 @@ std::string Deliverer::site_key(const Way& way) {
     case config::TlsPolicy::encrypt: key += " tls=encrypt"; break;
     case config::TlsPolicy::verify: key += " tls=verify:" + way.tls_name; break;
     case config::TlsPolicy::dane: key += " tls=dane"; break;
+    case config::TlsPolicy::mta_sts: key += " tls=mta-sts"; break;
+  }
+  // Domains share a site when their policies say the same of its hosts: no connection carries mail that asks for more than it was opened for.
+  if (const transport::Policy* sts = way.sts.policy(); sts && sts->mode != transport::Mode::none) {
+    key.append(" sts=").append(transport::name_of(sts->mode));
+    for (const HostProof& proof : way.hosts->proofs)
+      if (!transport::matches(*sts, proof.host)) key += " -" + proof.host;
   }
   // The same hosts may be proven for one domain and not for another, whose zone is not signed.
   if (!way.domain.empty() && std::ranges::any_of(way.hosts->proofs, &HostProof::binds)) {
@@ -138,6 +145,9 @@ runtime::Task<void> Deliverer::look_up(Way& way, std::size_t& running, runtime::
     const bool mx = way.route->kind == config::Route::Kind::mx;
     if (mx) way.hosts = co_await surroundings_.hosts->mail_hosts(way.domain);
     else way.hosts = co_await surroundings_.hosts->host(way.domain, way.route->port);
+    const bool may_have_policy = way.tls == config::TlsPolicy::automatic || way.tls == config::TlsPolicy::mta_sts;
+    if (mx && way.hosts && may_have_policy && surroundings_.policies && !all_bound(way.hosts->proofs))
+      way.sts = co_await surroundings_.policies->sts_policy(way.domain);
   } else {
     way.hosts = std::unexpected(NoHosts{{.verdict = Verdict::deferred, .reason = event::Reason::dns_temporary}, surroundings_.ring.now()});
   }

@@ -25,6 +25,8 @@ std::optional<Trouble> Connection::forbidden() const {
     case Reason::none: return std::nullopt;
     case Reason::tlsa_unavailable: return deferred({451, 4, 4, 3}, "No usable answer from DNS about the next hop's TLSA records");
     case Reason::resolver_not_validating: return deferred({451, 4, 3, 5}, "DANE is demanded, and the resolvers of this server do not validate");
+    case Reason::sts_missing: return deferred({451, 4, 7, 4}, "MTA-STS is demanded, and no policy of the domain is known");
+    case Reason::sts_mx_mismatch: return deferred({451, 4, 7, 4}, "The domain's MTA-STS policy does not name this mail host");
     default: return deferred({451, 4, 7, 4}, "DANE is demanded, and no usable TLSA record of the next hop is proven");
   }
 }
@@ -92,10 +94,12 @@ void Connection::keep_session() {
 
 runtime::Task<Outcome> Connection::shake_hands() {
   const bool dane = protection_.policy == config::TlsPolicy::dane;
-  const bool verify = dane || protection_.policy == config::TlsPolicy::verify;
+  const bool by_sts = protection_.policy == config::TlsPolicy::mta_sts || protection_.tested;
+  const bool verify = dane || protection_.policy == config::TlsPolicy::verify || protection_.policy == config::TlsPolicy::mta_sts;
   // With TLSA records it is asked for by their name, usable or not (RFC 7672 section 8.1).
   const bool by_proof = dane || security_.policy == config::TlsPolicy::automatic;
-  const std::string_view name = by_proof && proof_ && proof_->status == HostProof::Status::found ? proof_->base : security_.name;
+  std::string_view name = by_proof && proof_ && proof_->status == HostProof::Status::found ? proof_->base : security_.name;
+  if (by_sts && proof_) name = proof_->host;  // RFC 8461 section 4.2
   std::vector<std::string_view> names;
   if (dane) names.assign(proof_->names.begin(), proof_->names.end());
   else if (!name.empty()) names = {name};
@@ -109,6 +113,7 @@ runtime::Task<Outcome> Connection::shake_hands() {
                                    .must_be_ok = verify,
                                    .judge = judge ? &*judge : nullptr,
                                    .session = earlier ? &*earlier : nullptr};
+  shaken_ = true;
   auto shaken = co_await channel_->connect_tls(*security_.context, options, deadline(settings_->deliver.timeout.command));
   if (!shaken && shaken.error().code == Errc::permission) {
     std::string text{"The next hop's certificate is not accepted: "};
@@ -125,7 +130,10 @@ runtime::Task<Outcome> Connection::shake_hands() {
   tls_result_ = result_so_far();
   tls_result_->version = handshake.version == tls::Version::tls13 ? 0x0304 : 0x0303;
   tls_result_->suite = handshake.suite_number;
-  tls_result_->verified = verify;
+  const bool passes = handshake.peer == tls::PeerVerdict::ok;
+  tls_result_->verified = verify || (protection_.tested && passes);
+  if (protection_.tested && !passes && tls_result_->shortfall == event::TlsResult::Shortfall::sts_testing)
+    tls_result_->shortfall = event::TlsResult::Shortfall::certificate;
   co_return Outcome{};
 }
 

@@ -14,6 +14,7 @@
 #include "ringpost/base/units.hh"
 #include "ringpost/config/settings.hh"
 #include "ringpost/deliver/hosts.hh"
+#include "ringpost/deliver/policies.hh"
 #include "ringpost/queue/message.hh"
 #include "ringpost/runtime/signal.hh"
 
@@ -53,6 +54,7 @@ struct Site {
   config::TlsPolicy tls = config::TlsPolicy::automatic;
   std::string tls_name;                  ///< who its hosts are to be
   std::shared_ptr<const Proofs> proofs;  ///< what DNS proves of them
+  std::shared_ptr<const transport::CachedPolicy> sts;  ///< of one of the domains: for all of them it says the same of these hosts
   HopMemory memory;
 
   Account* account = nullptr;
@@ -122,6 +124,7 @@ struct Way {
   std::string tls_name;
   std::vector<std::uint32_t> recipients;
   std::expected<Hosts, NoHosts> hosts = Hosts{};
+  StsPolicy sts;  ///< of `domain`
 };
 
 }  // namespace ringpost::deliver

@@ -37,9 +37,21 @@ Site& Deliverer::site_of(const Way& way) {
     set_limits(*site);
   }
   site->proofs = way.domain.empty() ? nullptr : std::make_shared<const Proofs>(way.hosts->proofs);
-  site->addresses = way.domain.empty() ? std::vector{way.route->address} : way.hosts->addresses;
+  site->sts = way.sts.cached;
+  site->addresses = addresses_of(way);
   site->used = surroundings_.ring.now();
   return *site;
+}
+
+// Those of hosts that its policy rules out are left out, unless it rules out all: then each says why.
+std::vector<SocketAddress> Deliverer::addresses_of(const Way& way) {
+  if (way.domain.empty()) return {way.route->address};
+  std::vector<SocketAddress> usable;
+  for (const SocketAddress& address : way.hosts->addresses) {
+    const Protection made = protection(way.tls, proof_of(way.hosts->proofs, address), way.sts.policy());
+    if (made.refusal != event::Reason::sts_mx_mismatch) usable.push_back(address);
+  }
+  return usable.empty() ? way.hosts->addresses : usable;
 }
 
 // Where all mail goes, if the settings know one place only.

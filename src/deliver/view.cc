@@ -63,7 +63,8 @@ runtime::Task<WayView> Deliverer::explain(std::string address) {
   const bool leads_somewhere = way.route->is_next_hop() || way.route->kind == config::Route::Kind::mx;
   if (!leads_somewhere || !way.hosts) co_return view;
   view.site_name = site_key(way);
-  view.addresses = way.domain.empty() ? std::vector{way.route->address} : way.hosts->addresses;
+  view.addresses = addresses_of(way);
+  view.sts = way.sts;
   view.tls = way.tls;
   view.tls_name = way.tls_name;
   view.proofs = std::make_shared<const Proofs>(view.hosts->proofs);

@@ -110,6 +110,7 @@ runtime::Task<std::expected<void, Trouble>> Deliverer::ensure_open(Site& site, s
                                                        .name = site.tls_name,
                                                        .context = tls_,
                                                        .proofs = site.proofs,
+                                                       .sts = site.sts,
                                                        .sessions = sessions_.get(),
                                                        .session_scope = std::to_string(site.id) + " " + std::to_string(settings_generation_)});
     open_.push_back(connection.get());

@@ -1,4 +1,4 @@
-#include "idna.hh"
+#include "ringpost/dns/idna.hh"
 
 #include <idn2.h>
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "idna.hh"
+#include "ringpost/dns/idna.hh"
 #include "mail_ranking.hh"
 
 namespace ringpost::dns {
@@ -124,6 +124,16 @@ Task<void> MailHosts::look_up_family(Lookup& lookup, Type type, std::uint64_t pa
   auto& addresses = type == Type::a ? lookup.candidate.ipv4 : lookup.candidate.ipv6;
   for (const Record& record : answer.records)
     if (const auto* address = std::get_if<IpAddress>(&record.data)) addresses.push_back(*address);
+}
+
+Task<std::vector<IpAddress>> MailHosts::addresses(std::string host) {
+  MailHostsSettings settings{.allow_private = settings_.allow_private};
+  Lookup lookup{.candidate = {.name = std::move(host)}, .with_keys = false};
+  co_await look_up(lookup, 0);
+  MailHostsAnswer answer;
+  choose(std::span{&lookup.candidate, 1}, settings, answer);
+  if (answer.hosts.empty()) co_return std::vector<IpAddress>{};
+  co_return std::move(answer.hosts.front().addresses);
 }
 
 MailHostsAnswer MailHosts::find_literal(std::string_view literal) const {

@@ -86,7 +86,9 @@ constexpr std::array<std::string_view, kReasonCount> kReasonNames{"none",
                                                                   "tlsa_missing",
                                                                   "tlsa_unavailable",
                                                                   "tlsa_mismatch",
-                                                                  "resolver_not_validating"};
+                                                                  "resolver_not_validating",
+                                                                  "sts_missing",
+                                                                  "sts_mx_mismatch"};
 
 // Each says whether a value that is there is one that may be there.
 template <typename Tag>
@@ -165,14 +167,15 @@ std::string_view name_of(Reason reason) {
 }
 
 std::string_view name_of(TlsResult::Policy policy) {
-  constexpr std::string_view kNames[] = {"", "none", "opportunistic", "encrypt", "verify", "dane"};
+  constexpr std::string_view kNames[] = {"", "none", "opportunistic", "encrypt", "verify", "dane", "mta_sts"};
   const auto index = static_cast<std::size_t>(policy);
   return index < std::size(kNames) ? kNames[index] : std::string_view{};
 }
 
 std::string_view name_of(TlsResult::Shortfall shortfall) {
   constexpr std::string_view kNames[] = {"none",         "not_asked", "not_offered",   "failed",           "certificate",
-                                         "dns_insecure", "no_tlsa",   "tlsa_unusable", "tlsa_unavailable", "resolver_not_validating"};
+                                         "dns_insecure", "no_tlsa",   "tlsa_unusable", "tlsa_unavailable", "resolver_not_validating",
+                                         "sts_missing",  "sts_mx",    "sts_testing"};
   const auto index = static_cast<std::size_t>(shortfall);
   return index < std::size(kNames) ? kNames[index] : std::string_view{};
 }

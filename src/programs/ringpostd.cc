@@ -235,12 +235,13 @@ int run(int argc, char** argv) {
   policy::ConnectionBook connections{seed};
   policy::LoginGuard logins;
   policy::RecipientBudgets budgets;
+  shard::TransportMemory transport;
   SettingsBoard board{std::make_shared<config::Settings>(settings), shards};
   Operations operations{std::move(*configuration), config_path, launched->config_opened, own, board, logins, log};
   shard::Mesh mesh{shards};
   Key256 ticket_secret;
   seats[0].ring->random(ticket_secret.mutable_view());
-  shard::Shared shared{connections, logins, budgets, operations, log, &mesh, {ticket_secret.view(), seats[0].ring->now()}};
+  shard::Shared shared{connections, logins, budgets, transport, operations, log, &mesh, {ticket_secret.view(), seats[0].ring->now()}};
   watch_for_crashes();
   std::vector<std::unique_ptr<ShardThread>> threads;
   std::vector<const metrics::ShardMetrics*> metrics;

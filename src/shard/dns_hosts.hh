@@ -26,6 +26,8 @@ class DnsHosts final : public deliver::HostFinder {
   runtime::Task<std::expected<deliver::Hosts, deliver::NoHosts>> mail_hosts(std::string domain) override;
   runtime::Task<std::expected<deliver::Hosts, deliver::NoHosts>> host(std::string name, std::uint16_t port) override;
   runtime::Task<void> stop();
+  dns::Resolver& resolver() { return resolver_; }
+  dns::MailHosts& finder() { return mail_hosts_; }
 
  private:
   Instant expiry(Duration ttl) const;

@@ -19,6 +19,8 @@
 #include "shard/queue_view.hh"
 #include "shard/reporter.hh"
 #include "shard/staging.hh"
+#include "shard/sts_policies.hh"
+#include "shard/transport_keeper.hh"
 
 namespace ringpost::shard {
 
@@ -46,7 +48,8 @@ struct Shard::World final : outbox::Listener, control::Handover, MeshBox::Handle
         mesh(*shared.mesh, options.index, ring, *this),
         tls(ring),
         permits(ring, mesh),
-        hosts(ring, *settings) {
+        hosts(ring, *settings),
+        policies({ring, hosts.resolver(), hosts.finder(), helper, shared.transport.policies, metrics, shared.log}, *settings) {
     if (!options.work_table.empty()) work.emplace(options.work_table);
   }
 
@@ -106,6 +109,8 @@ struct Shard::World final : outbox::Listener, control::Handover, MeshBox::Handle
   tls::Engine tls;
   PermitDesk permits;
   DnsHosts hosts;
+  StsPolicies policies;
+  std::unique_ptr<TransportKeeper> keeper;  // of one shard, for all
   std::unique_ptr<AuditTrail> trail;
   std::unique_ptr<MailSource> source;
   std::unique_ptr<Reporter> reporter;
@@ -124,6 +129,10 @@ runtime::Task<std::expected<void, std::string>> Shard::World::open() {
   if (!hello) co_return std::unexpected("keyd does not answer: " + text_of(hello.error()));
   if (hello->store != options.spool.store) co_return std::unexpected(std::string{"keyd serves another store than this spool's"});
   hash_key = hello->address_hash_key.duplicate();
+  if (options.index == 0) {
+    keeper = std::make_unique<TransportKeeper>(ring, shared.log, shared.transport, settings->spool.directory, hello->store, hello->metadata_key.view());
+    co_await keeper->read();
+  }
   for (std::size_t i = options.index; i < options.spool.partitions.size(); i += options.count) {
     auto opened = co_await open_partition(options.spool.partitions[i], *hello);
     if (opened) continue;
@@ -137,7 +146,7 @@ runtime::Task<std::expected<void, std::string>> Shard::World::open() {
   source = std::make_unique<MailSource>(source_parts, settings);
   reporter = std::make_unique<Reporter>(source_parts, *source, options.spool.store, settings);
   deliverer = std::make_unique<deliver::Deliverer>(
-      deliver::Surroundings{ring, queue, *source, permits, metrics, shared.log, seed ^ 1, options.count, &hosts}, settings);
+      deliver::Surroundings{ring, queue, *source, permits, metrics, shared.log, seed ^ 1, options.count, &hosts, &policies}, settings);
   callouts = std::make_unique<deliver::Callouts>(ring, *deliverer, metrics, shared.log, hash_key, settings);
   verifier = std::make_unique<CalloutVerifier>(*callouts, settings);
   secure_deliveries();
@@ -153,6 +162,10 @@ runtime::Task<std::expected<void, std::string>> Shard::World::open() {
   outbox.start();
   report_start();
   hosts.start(metrics, options.index == 0 ? &shared.log : nullptr);
+  if (keeper) {
+    keeper->start();
+    policies.keep_fresh();
+  }
   deliverer->start();
   reporter->start();
   for (auto& partition : partitions)
@@ -223,6 +236,7 @@ void Shard::World::reconfigure(std::shared_ptr<const config::Settings> to) {
   server->reconfigure(settings);
   view->reconfigure(settings);
   hosts.reconfigure(*settings);
+  policies.reconfigure(*settings);
   deliverer->reconfigure(settings);
   callouts->reconfigure(settings);
   secure_deliveries();
@@ -241,12 +255,14 @@ runtime::Task<void> Shard::World::stop(Duration patience) {
   co_await helper.stop();            // likewise
   if (server) co_await server->stop(ring.now() + patience / 2);
   co_await hosts.stop();  // an operator may wait for it
+  co_await policies.stop();
   if (callouts) co_await callouts->stop();
   if (view) view->stop();
   if (control) co_await control->stop();  // operators' orders write to the log
   if (deliverer) co_await deliverer->stop(ring.now() + (deadline - ring.now()) / 2);
   if (source) co_await source->stop();
   if (reporter) co_await reporter->stop();
+  if (keeper) co_await keeper->stop();
   co_await permits.stop();
   if (trail) {
     event::Event stopped{.kind = event::Kind::process_stopped};

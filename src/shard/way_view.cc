@@ -1,6 +1,7 @@
 // Where mail goes, for operators: what is known of destinations, and the way of one address.
 #include <algorithm>
 
+#include "ringpost/base/utc_time.hh"
 #include "ringpost/control/json.hh"
 #include "ringpost/policy/recipients.hh"
 #include "shard/queue_view.hh"
@@ -73,7 +74,7 @@ void write_protection(control::JsonWriter& json, const deliver::WayView& way) {
   json.key("tls");
   json.begin_array();
   auto write = [&](std::string_view host, const deliver::HostProof* proof) {
-    const deliver::Protection protection = deliver::protection(way.tls, proof);
+    const deliver::Protection protection = deliver::protection(way.tls, proof, way.sts.policy());
     json.begin_object();
     json.field("host", host);
     json.key("tlsa");
@@ -88,6 +89,26 @@ void write_protection(control::JsonWriter& json, const deliver::WayView& way) {
   for (const deliver::HostProof& proof : way.hosts->proofs) write(proof.host, &proof);
   if (way.hosts->proofs.empty()) write(way.route->host, nullptr);
   json.end_array();
+}
+
+/// What the domain's MTA-STS says, and why it cannot be had.
+void write_sts(control::JsonWriter& json, const deliver::StsPolicy& sts) {
+  json.key("mta_sts");
+  if (!sts.cached && !sts.trouble) return json.null();
+  json.begin_object();
+  json.key("mode");
+  if (sts.cached) json.text(transport::name_of(sts.cached->policy.mode));
+  else json.null();
+  if (sts.cached) {
+    json.field("id", sts.cached->id);
+    write_names(json, "mx", sts.cached->policy.mx);
+    json.field("fetched", format_utc(sts.cached->fetched));
+    json.field("until", format_utc(sts.cached->fetched + std::chrono::seconds{sts.cached->policy.max_age_s}));
+  }
+  json.key("trouble");
+  if (sts.trouble) json.text(std::string{transport::name_of(sts.trouble->type)} + ": " + sts.trouble->reason);
+  else json.null();
+  json.end_object();
 }
 
 /// Why mail would wait now, in words; empty: it would be tried at once.
@@ -146,6 +167,7 @@ runtime::Task<control::Answer> QueueView::explain(std::string address) {
     write_addresses(json, way.hosts->addresses);
   }
   if (!way.site_name.empty()) write_protection(json, way);
+  if (!way.site_name.empty() && !way.domain.empty()) write_sts(json, way.sts);
   if (!way.hosts) {
     const deliver::RecipientResult& result = way.hosts.error().result;
     json.field("dns", result.verdict == deliver::RecipientResult::Verdict::failed ? "fails for good" : "to be asked again");

@@ -118,16 +118,18 @@ enum class TrustAd : std::uint8_t {
 
 /// How connections to a next hop are secured.
 enum class TlsPolicy : std::uint8_t {
-  automatic,      ///< as well as it can be without losing mail: dane where DNS has proven TLSA records, else opportunistic
+  automatic,      ///< as well as it can be without losing mail: dane where DNS has proven TLSA records, else as the domain's MTA-STS policy
+                  ///< says, else opportunistic
   none,           ///< in clear, though TLS is offered
   opportunistic,  ///< where it is offered, whoever it is; in clear where it is not, or does not work
   encrypt,        ///< always, whoever it is
   verify,         ///< always, and with a certificate that the trust store and the name agree with
   dane,           ///< always, and with a certificate that proven TLSA records agree with
+  mta_sts,        ///< always, as the domain's MTA-STS policy says, also where it only tests; or dane, where DNS has proven TLSA records
 };
 /// No mail goes in clear under it, whatever that costs.
 constexpr bool demands_tls(TlsPolicy policy) {
-  return policy == TlsPolicy::encrypt || policy == TlsPolicy::verify || policy == TlsPolicy::dane;
+  return policy == TlsPolicy::encrypt || policy == TlsPolicy::verify || policy == TlsPolicy::dane || policy == TlsPolicy::mta_sts;
 }
 
 /// destination.DOMAIN.*: limits for the mail hosts of that name. Zero: the general setting counts.
@@ -180,6 +182,7 @@ struct Settings {
     std::vector<CertificateFiles> certificates;  ///< sorted by name
     TlsMinimum minimum = TlsMinimum::tls12;
     std::string trust_file;
+    bool mta_sts = false;  ///< policies that domains publish are asked for
     /// What stood in it when these settings were made. The program reads it; null where it cannot be had: then nobody is verified.
     std::shared_ptr<const tls::TrustStore> trust;
   } tls;

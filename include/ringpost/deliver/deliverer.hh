@@ -14,6 +14,7 @@
 #include "ringpost/config/settings.hh"
 #include "ringpost/deliver/hosts.hh"
 #include "ringpost/deliver/outgoing.hh"
+#include "ringpost/deliver/policies.hh"
 #include "ringpost/deliver/view.hh"
 #include "ringpost/metrics/shard_metrics.hh"
 #include "ringpost/queue/queue.hh"
@@ -47,6 +48,7 @@ struct Surroundings {
   std::uint64_t seed;           ///< for jitter
   std::size_t shards = 1;       ///< how many share the limits that count for all of them
   HostFinder* hosts = nullptr;  ///< null: nothing but addresses can be routed to
+  PolicyFinder* policies = nullptr;  ///< null: nobody has one
 };
 
 /// Relays to next hops: each set of hosts is a *site* with jobs, connections, permits and back-off of its own.
@@ -121,6 +123,7 @@ class Deliverer {
 
   // sites.cc: places, and what they are told
   Site& site_of(const Way& way);
+  static std::vector<SocketAddress> addresses_of(const Way& way);
   Site* find_single();
   void set_limits(Site& site);
   void leave_account(Site& site);

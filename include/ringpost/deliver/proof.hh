@@ -11,6 +11,7 @@
 #include "ringpost/config/settings.hh"
 #include "ringpost/event/event.hh"
 #include "ringpost/tls/dane.hh"
+#include "ringpost/transport/mta_sts.hh"
 
 namespace ringpost::deliver {
 
@@ -48,10 +49,14 @@ struct Protection {
   config::TlsPolicy policy = config::TlsPolicy::opportunistic;  ///< never `automatic`
   event::Reason refusal = event::Reason::none;                  ///< else: it is not to be opened at all
   event::TlsResult::Shortfall shortfall = event::TlsResult::Shortfall::none;  ///< why it cannot be better
+  bool tested = false;  ///< whose the host is, is looked at as MTA-STS has it, and told; nothing else comes of it
 };
 /// As an event says it; `automatic` is no answer to that.
 event::TlsResult::Policy applied(config::TlsPolicy policy);
-/// `automatic` is the strongest that is to be had. `proof` may be null.
-Protection protection(config::TlsPolicy asked, const HostProof* proof);
+/// `automatic` is the strongest that is to be had. `proof` may be null. `sts`: the domain's MTA-STS policy that holds now; null: none.
+/// Where TLSA records bind, it does not count (RFC 8461 section 2).
+Protection protection(config::TlsPolicy asked, const HostProof* proof, const transport::Policy* sts = nullptr);
+/// All of these hosts are bound by TLSA records, so that no other policy can matter.
+bool all_bound(const Proofs& proofs);
 
 }  // namespace ringpost::deliver

@@ -10,6 +10,7 @@
 #include "ringpost/base/socket_address.hh"
 #include "ringpost/config/settings.hh"
 #include "ringpost/deliver/hosts.hh"
+#include "ringpost/deliver/policies.hh"
 
 namespace ringpost::deliver {
 
@@ -41,6 +42,7 @@ struct WayView {
   config::TlsPolicy tls = config::TlsPolicy::automatic;
   std::string tls_name;                  ///< who its hosts are to be; empty: it does not matter
   std::shared_ptr<const Proofs> proofs;  ///< of its hosts
+  StsPolicy sts;                         ///< of `domain`
   std::optional<SiteView> site;          ///< when mail went there lately
 };
 

@@ -71,6 +71,10 @@ class MailHosts {
   /// Equal preferences come in a new order with each call.
   runtime::Task<MailHostsAnswer> find(std::string domain, std::uint64_t party = 0);
 
+  /// Where another host of the world may be connected to, IPv6 and IPv4 by turns: none when it has no address, a lookup failed
+  /// and the other brought nothing, or only private ones. Our own count: a web server may run here.
+  runtime::Task<std::vector<IpAddress>> addresses(std::string host);
+
   void apply(MailHostsSettings settings);
 
  private:

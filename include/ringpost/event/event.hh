@@ -92,8 +92,10 @@ enum class Reason : std::uint16_t {
   tlsa_unavailable = 37,         ///< nobody answers whether the next hop has TLSA records, or DNSSEC does not hold for them
   tlsa_mismatch = 38,            ///< the next hop's certificate is not what its TLSA records say
   resolver_not_validating = 39,  ///< its way demands DANE, and our resolvers prove nothing
+  sts_missing = 40,              ///< its way demands MTA-STS, and no policy of its domain is known
+  sts_mx_mismatch = 41,          ///< its domain's MTA-STS policy does not name the mail host
 };
-inline constexpr std::size_t kReasonCount = 40;
+inline constexpr std::size_t kReasonCount = 42;
 
 /// Keyed 128-bit hash of an address (made by crypto): equal addresses of one store give equal hashes.
 using AddressHash = Id<struct AddressHashTag>;
@@ -121,7 +123,7 @@ struct Host {
 /// How a connection to a next hop was secured, or was to be. Numbers are part of the format.
 struct TlsResult {
   /// What was asked of it in the end.
-  enum class Policy : std::uint8_t { none = 1, opportunistic = 2, encrypt = 3, verify = 4, dane = 5 };
+  enum class Policy : std::uint8_t { none = 1, opportunistic = 2, encrypt = 3, verify = 4, dane = 5, mta_sts = 6 };
   /// Why it is not better than it is.
   enum class Shortfall : std::uint8_t {
     none = 0,
@@ -134,11 +136,14 @@ struct TlsResult {
     tlsa_unusable = 7,
     tlsa_unavailable = 8,
     resolver_not_validating = 9,
+    sts_missing = 10,  ///< no MTA-STS policy of the domain is known
+    sts_mx = 11,       ///< the domain's MTA-STS policy does not name the host
+    sts_testing = 12,  ///< the domain only tests its MTA-STS policy, which would have held
   };
   std::uint16_t version = 0;  ///< as on the wire (0x0303: TLS 1.2); 0: in clear, or nothing came of it
   std::uint16_t suite = 0;    ///< IANA's number; 0: as above
   Policy policy = Policy::none;
-  bool verified = false;  ///< whose it is, by the trust store or by DANE
+  bool verified = false;  ///< whose it is, by the trust store, MTA-STS included, or by DANE
   Shortfall shortfall = Shortfall::none;
   friend bool operator==(const TlsResult&, const TlsResult&) = default;
 };

@@ -49,6 +49,8 @@
   COUNTER(delivery_connections_verified, "Those whose next hop was verified, by DANE or by tls.trust_file.")             \
   COUNTER(delivery_tls_failures, "Connections to next hops whose TLS did not work, where mail may go in clear.")          \
   GAUGE(dns_validating, "1 while the resolvers were found to validate and are believed: without that there is no DANE.")   \
+  COUNTER(sts_policies_fetched, "MTA-STS policies fetched from domains' web servers.")                                    \
+  COUNTER(sts_fetches_failed, "Fetches of MTA-STS policies that failed; what is cached goes on holding.")                 \
   GAUGE(delivery_connections_open, "Connections to next hops now open.")                                                  \
   HISTOGRAM(delivery_latency, "Time from accepting a message to a recipient's final outcome.")                            \
   COUNTER(commit_groups, "Commit groups made durable.")                                                                   \

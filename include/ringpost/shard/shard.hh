@@ -21,6 +21,7 @@
 #include "ringpost/runtime/ring.hh"
 #include "ringpost/runtime/task.hh"
 #include "ringpost/shard/mesh.hh"
+#include "ringpost/shard/transport_memory.hh"
 #include "ringpost/spool/store.hh"
 
 namespace ringpost::shard {
@@ -55,6 +56,7 @@ struct Shared {
   policy::ConnectionBook& connections;
   policy::LoginGuard& logins;
   policy::RecipientBudgets& budgets;
+  TransportMemory& transport;
   control::Daemon& daemon;
   Log& log;
   Mesh* mesh;  ///< never null

@@ -147,6 +147,7 @@ class Ringpostd final : public Program {
   policy::ConnectionBook connections_;
   policy::LoginGuard logins_;
   policy::RecipientBudgets budgets_;
+  shard::TransportMemory transport_;
   NoOperators operators_;
   shard::Mesh mesh_;
   shard::Shared shared_;

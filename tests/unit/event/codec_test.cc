@@ -107,8 +107,8 @@ TEST(Codec, each_range_is_kept) {
   EXPECT_TRUE(tls_refused({0, 0x1301, Policy::encrypt})) << "a suite without TLS";
   EXPECT_TRUE(tls_refused({0, 0, Policy::encrypt, true})) << "verified in clear";
   EXPECT_TRUE(tls_refused({0x0304, 0x1301, static_cast<Policy>(0)}));
-  EXPECT_TRUE(tls_refused({0x0304, 0x1301, static_cast<Policy>(6)}));
-  EXPECT_TRUE(tls_refused({0x0304, 0x1301, Policy::dane, true, static_cast<TlsResult::Shortfall>(10)}));
+  EXPECT_TRUE(tls_refused({0x0304, 0x1301, static_cast<Policy>(7)}));
+  EXPECT_TRUE(tls_refused({0x0304, 0x1301, Policy::dane, true, static_cast<TlsResult::Shortfall>(13)}));
   EXPECT_TRUE(refused([](Event& e) { e.recipient.reset(); }));
   EXPECT_TRUE(refused([](Event& e) { e.key = counting_id<KeyId>(1); }));
   EXPECT_TRUE(refused([](Event& e) { e.kind = static_cast<Kind>(0); }));
