@@ -62,7 +62,7 @@ struct Checker {
       if (!sound({address_key})) continue;
       if (!listener.address) {
         report({address_key, prefix + "role", prefix + "bare_newline", prefix + "greeting_delay", prefix + "tls",
-                prefix + "proxy_protocol", prefix + "proxy_peers"},
+                prefix + "client_certificates", prefix + "proxy_protocol", prefix + "proxy_peers"},
                "listener " + listener.name + " has no address");
         continue;
       }
@@ -87,6 +87,24 @@ struct Checker {
       if (!implicit && listener.tls == ListenerTls::none)
         report({tls_key, role_key}, "users authenticate under TLS only: set " + tls_key + " = required");
     }
+  }
+
+  /// Certificates that nobody is asked for, or that none could be good.
+  void client_certificates(const Settings& s) {
+    constexpr std::string_view kAuthorities = "tls.client_ca_file", kRelay = "relay.client_certificates", kRevoked = "tls.client_crl_file";
+    bool asked = false;
+    for (const Listener& listener : s.listeners) {
+      if (listener.client_certificates == ClientCertificates::none) continue;
+      asked = true;
+      const std::string key = "listener." + listener.name + ".client_certificates", tls_key = "listener." + listener.name + ".tls";
+      if (!sound({key, tls_key, kAuthorities})) continue;
+      if (listener.tls == ListenerTls::none) report({key}, "certificates are shown under TLS only: set " + tls_key);
+      if (s.tls.client_ca_file.empty()) report({key}, "no client's certificate could be good: " + std::string{kAuthorities} + " is missing");
+    }
+    if (!asked && !s.relay.client_certificates.empty() && sound({kRelay}))
+      report({kRelay}, "no listener asks for certificates: set listener.NAME.client_certificates");
+    if (s.tls.client_ca_file.empty() && !s.tls.client_crl_file.empty() && sound({kRevoked, kAuthorities}))
+      report({kRevoked}, "there is nobody to revoke: " + std::string{kAuthorities} + " is missing");
   }
 
   /// Mail that could never go.
@@ -130,6 +148,7 @@ void find_contradictions(const Settings& s, const OriginOf& origin_of, const IsS
   check.listeners(s.listeners);
   check.submission(s.listeners);
   check.certificates(s);
+  check.client_certificates(s);
   check.dane(s);
   check.mta_sts(s);
   check.at_most("retry.first", s.retry.first, "retry.max", s.retry.max, true);

@@ -138,6 +138,13 @@ constexpr Key kTable[] = {
          .help = "offered: whoever asks for it with STARTTLS gets TLS. required: whoever does not may not send mail (530); a server that "
                  "takes mail from everybody loses mail by that. implicit: TLS from the first byte, as on port 465. All but none need a "
                  "tls.certificate."}),
+    key<LISTENER(client_certificates)>(
+        {.name = "listener.NAME.client_certificates",
+         .type = Type::choice,
+         .fallback = "none",
+         .help = "optional: clients are asked for a certificate under TLS, and one that tls.client_ca_file certifies is an identity: AUTH "
+                 "EXTERNAL on submission listeners, relay.client_certificates on the others. Any other is none, and does no harm. required: "
+                 "without a good one there is no handshake. TLS sessions are not resumed where clients are asked."}),
     key<LISTENER(proxy_protocol)>(
         {.name = "listener.NAME.proxy_protocol",
          .type = Type::choice,
@@ -180,6 +187,22 @@ constexpr Key kTable[] = {
          .help = "Ask for the policies that domains publish about TLS to their mail hosts (MTA-STS, RFC 8461), by HTTPS, and keep to them where "
                  "destination.DOMAIN.tls is auto. no: for a server that may not reach web servers; then nobody's policy is known, and "
                  "what is known already does not count."}),
+
+    key<FIELD(tls.client_ca_file)>(
+        {.name = "tls.client_ca_file",
+         .type = Type::path,
+         .fallback = "none",
+         .auto_word = "none",
+         .help = "The authorities, in PEM, that certify our clients; they should certify nobody else. A certificate that stands here itself "
+                 "is good as it is. Read at start, at a reload and when it changes. none: no client's certificate is good."}),
+    key<FIELD(tls.client_crl_file)>(
+        {.name = "tls.client_crl_file",
+         .type = Type::path,
+         .fallback = "none",
+         .auto_word = "none",
+         .help = "Revocation lists, in PEM, of the authorities of tls.client_ca_file and of those below them. With it, a client's "
+                 "certificate is good only as long as lists that are not out of date say nothing against it or its authorities. Read when it "
+                 "changes, too. none: nothing is revoked."}),
 
     key<FIELD(auth.password_file)>(
         {.name = "auth.password_file",
@@ -255,6 +278,13 @@ constexpr Key kTable[] = {
          .type = Type::networks,
          .fallback = "127.0.0.0/8, ::1/128",
          .help = "Hosts that may send mail to anywhere. Everybody else is refused with 550. none: nobody."}),
+    key<FIELD(relay.client_certificates)>(
+        {.name = "relay.client_certificates",
+         .type = Type::domains,
+         .fallback = "none",
+         .help = "Hosts that may send mail to anywhere from any address, on listeners with client_certificates: those with one of these "
+                 "names in a certificate (a DNS name of its subjectAltName) that tls.client_ca_file certifies. *.example.org stands for all "
+                 "hosts below example.org; a certificate's own *. does not."}),
     key<FIELD(relay.domains)>(
         {.name = "relay.domains",
          .type = Type::domains,

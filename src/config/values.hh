@@ -20,6 +20,8 @@ inline constexpr std::array<std::string_view, 2> kWords<BareNewline>{"refuse", "
 template <>
 inline constexpr std::array<std::string_view, 4> kWords<ListenerTls>{"none", "offered", "required", "implicit"};
 template <>
+inline constexpr std::array<std::string_view, 3> kWords<ClientCertificates>{"none", "optional", "required"};
+template <>
 inline constexpr std::array<std::string_view, 2> kWords<ProxyProtocol>{"no", "required"};
 template <>
 inline constexpr std::array<std::string_view, 2> kWords<TlsMinimum>{"1.2", "1.3"};

@@ -38,6 +38,7 @@ struct Writer {
     put(reply.enhanced_detail);
   }
   void put(Reason reason) { put(std::to_underlying(reason)); }
+  void put(Authentication authentication) { put(std::to_underlying(authentication)); }
   void put(const TlsResult& tls) {
     put(tls.version);
     put(tls.suite);
@@ -86,6 +87,11 @@ struct Reader {
     std::uint16_t number = 0;
     get(number);
     reason = static_cast<Reason>(number);
+  }
+  void get(Authentication& authentication) {
+    std::uint8_t number = 0;
+    get(number);
+    authentication = static_cast<Authentication>(number);
   }
   void get(TlsResult& tls) {
     std::uint8_t policy = 0, verified = 0, shortfall = 0;

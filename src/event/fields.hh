@@ -33,7 +33,8 @@ enum class Field : std::uint8_t {
   before,
   after,
   login,
-  tls
+  tls,
+  authentication
 };
 
 constexpr std::uint32_t bit(Field field) { return std::uint32_t{1} << static_cast<unsigned>(field); }
@@ -65,6 +66,7 @@ void for_each_field(EventType&& event, Visit&& visit) {
   visit(Field::after, "after", event.after);
   visit(Field::login, "login", event.login);
   visit(Field::tls, "tls", event.tls);
+  visit(Field::authentication, "authentication", event.authentication);
 }
 
 /// What one kind is called, how much it matters, and what it carries.

@@ -65,6 +65,7 @@ void append_value(std::string& out, const IpAddress& address) { append_string(ou
 void append_value(std::string& out, const Host& host) { append_string(out, SocketAddress{host.ip, host.port}.text()); }
 void append_value(std::string& out, const SettingText& text) { append_string(out, text.view()); }
 void append_value(std::string& out, Reason reason) { append_string(out, name_of(reason)); }
+void append_value(std::string& out, Authentication authentication) { append_string(out, name_of(authentication)); }
 std::string suite_text(std::uint16_t suite) {
   constexpr std::pair<std::uint16_t, std::string_view> kNames[] = {
       {0x1301, "TLS_AES_128_GCM_SHA256"},

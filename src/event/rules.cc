@@ -17,7 +17,7 @@ constexpr std::uint32_t kOutcome = mask(partition, message, recipient, attempt);
 
 constexpr std::array<Rule, kKindCount> kRules{{
     {Kind::message_accepted, "message_accepted", Class::mandatory, mask(partition, message, size, recipients, client, reply),
-     mask(sender, login)},
+     mask(sender, login, authentication)},
     {Kind::message_refused, "message_refused", Class::observational, mask(client, reply, reason),
      mask(partition, message, size, recipients, sender, recipient)},
     {Kind::recipient_delivered, "recipient_delivered", Class::mandatory, kOutcome | mask(next_hop, reply), mask(size, sender, tls)},
@@ -43,8 +43,9 @@ constexpr std::array<Rule, kKindCount> kRules{{
     {Kind::message_deleted, "message_deleted", Class::mandatory, mask(partition, message, recipients, user), mask()},
     {Kind::message_redirected, "message_redirected", Class::mandatory, mask(partition, message, recipients, user, successor),
      mask(recipient)},
-    {Kind::message_over_budget, "message_over_budget", Class::mandatory, mask(partition, message, recipients, client, login), mask(sender)},
-    {Kind::login_refused, "login_refused", Class::observational, mask(client), mask(login)},
+    {Kind::message_over_budget, "message_over_budget", Class::mandatory, mask(partition, message, recipients, client, login),
+     mask(sender, authentication)},
+    {Kind::login_refused, "login_refused", Class::observational, mask(client), mask(login, authentication)},
 }};
 
 constexpr std::array<std::string_view, kReasonCount> kReasonNames{"none",
@@ -99,6 +100,7 @@ bool in_range(Field, const IpAddress&) { return true; }
 bool in_range(Field, const SettingText& text) { return text.size > 0 && text.size <= SettingText::kBytesMax; }
 bool in_range(Field, const Host& host) { return host.port != 0; }
 bool in_range(Field, Reason reason) { return reason != Reason::none && !name_of(reason).empty(); }
+bool in_range(Field, Authentication authentication) { return !name_of(authentication).empty(); }
 bool in_range(Field, const TlsResult& tls) {
   const bool secured = tls.version != 0;
   return (!secured || tls.version == 0x0303 || tls.version == 0x0304) && secured == (tls.suite != 0) && (secured || !tls.verified) &&
@@ -164,6 +166,13 @@ std::string_view name_of(Process process) {
 std::string_view name_of(Reason reason) {
   auto index = static_cast<std::size_t>(reason);
   return index < kReasonNames.size() ? kReasonNames[index] : std::string_view{};
+}
+
+std::string_view name_of(Authentication authentication) {
+  constexpr std::string_view kNames[] = {"",         "plain",       "login",   "scram-sha-256",     "scram-sha-256-plus",
+                                         "external", "oauthbearer", "xoauth2", "client-certificate"};
+  const auto index = static_cast<std::size_t>(authentication);
+  return index < std::size(kNames) ? kNames[index] : std::string_view{};
 }
 
 std::string_view name_of(TlsResult::Policy policy) {

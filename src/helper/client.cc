@@ -162,13 +162,21 @@ Task<Result<WebAnswer>> Client::post_report(std::string_view uri, std::vector<Ip
   return ask_web(Kind::post_report, {uri, std::move(addresses), as_text(report)});
 }
 
-Task<Result<std::optional<Login>>> Client::check_password(Visit visit, std::string_view login, std::string_view password) {
-  Result<SecretBytes> answer = co_await ask_about_login(Kind::check_password, {visit.scope, visit.client, login, password});
+Task<Result<std::optional<Login>>> Client::ask_for_login(Kind kind, protocol::LoginRequest request) {
+  Result<SecretBytes> answer = co_await ask_about_login(kind, request);
   if (!answer) co_return std::unexpected(answer.error());
-  auto reply = protocol::decode_password_reply(answer->view());
+  auto reply = protocol::decode_login_reply(kind, answer->view());
   if (!reply) co_return std::unexpected(Error{Errc::unavailable});
   if (!reply->right) co_return std::nullopt;
   co_return Login{std::move(reply->account.login), std::move(reply->account.senders)};
+}
+
+Task<Result<std::optional<Login>>> Client::check_password(Visit visit, std::string_view login, std::string_view password) {
+  return ask_for_login(Kind::check_password, {visit.scope, visit.client, login, password});
+}
+
+Task<Result<std::optional<Login>>> Client::admit(Visit visit, std::string_view login) {
+  return ask_for_login(Kind::admit, {visit.scope, visit.client, login, {}});
 }
 
 Task<Result<ScramAnswer>> Client::scram_keys(Visit visit, std::string_view login) {

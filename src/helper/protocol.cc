@@ -9,6 +9,7 @@ namespace ringpost::helper::protocol {
 namespace {
 
 constexpr std::uint8_t kReplyBit = 0x80;
+constexpr Kind kKindLast = Kind::admit;
 constexpr std::size_t kTextBytesMax = 12 * 1024;
 
 class Writer {
@@ -108,7 +109,7 @@ std::optional<Header> decode_header(Bytes frame) {
   const auto status = in.number<std::uint16_t>();
   const auto id = in.number<std::uint32_t>();
   const auto plain = static_cast<std::uint8_t>(kind & ~kReplyBit);
-  if (version != kVersion || plain < 1 || plain > static_cast<std::uint8_t>(Kind::post_report)) return std::nullopt;
+  if (version != kVersion || plain < 1 || plain > static_cast<std::uint8_t>(kKindLast)) return std::nullopt;
   if (status > static_cast<std::uint16_t>(Status::unavailable)) return std::nullopt;
   return Header{static_cast<Kind>(plain), (kind & kReplyBit) != 0, static_cast<Status>(status), id};
 }
@@ -124,8 +125,8 @@ SecretBytes encode(std::uint32_t id, Kind kind, const LoginRequest& request) {
   return out.finish();
 }
 
-SecretBytes encode(std::uint32_t id, const PasswordReply& reply) {
-  Writer out{id, Kind::check_password, true};
+SecretBytes encode(std::uint32_t id, Kind kind, const LoginReply& reply) {
+  Writer out{id, kind, true};
   out.number(static_cast<std::uint8_t>(reply.right));
   out.account(reply.account);
   return out.finish();
@@ -160,7 +161,7 @@ SecretBytes encode(std::uint32_t id, Kind kind, const WebAnswer& answer) {
 }
 
 std::optional<LoginRequest> decode_request(Bytes frame) {
-  auto in = body(frame, {Kind::check_password, Kind::scram_keys}, false);
+  auto in = body(frame, {Kind::check_password, Kind::scram_keys, Kind::admit}, false);
   if (!in) return std::nullopt;
   LoginRequest request;
   request.scope = in->text(32);
@@ -171,10 +172,10 @@ std::optional<LoginRequest> decode_request(Bytes frame) {
   return request;
 }
 
-std::optional<PasswordReply> decode_password_reply(Bytes frame) {
-  auto in = body(frame, {Kind::check_password}, true);
+std::optional<LoginReply> decode_login_reply(Kind kind, Bytes frame) {
+  auto in = body(frame, {kind}, true);
   if (!in) return std::nullopt;
-  PasswordReply reply;
+  LoginReply reply;
   const auto right = in->number<std::uint8_t>();
   reply.right = right == 1;
   reply.account = in->account();

@@ -131,12 +131,16 @@ Task<SecretBytes> Server::reply_about_login(helper::protocol::Header header, Byt
   const auto work = [&] {
     const auto accounts = parts_.accounts.current();
     if (!accounts) return;
+    const auto tell = [&](accounts::Verdict verdict) {
+      const bool right = verdict.outcome == accounts::Outcome::ok;
+      reply = helper::protocol::encode(header.id, header.kind,
+                                       helper::protocol::LoginReply{right, {std::move(verdict.login), std::move(verdict.send_as)}});
+    };
     if (header.kind == Kind::check_password) {
       auto verdict = accounts::verify(*accounts, request->login, request->password, visit, decoy_key_);
-      if (!verdict) return;
-      const bool right = verdict->outcome == accounts::Outcome::ok;
-      reply = helper::protocol::encode(
-          header.id, helper::protocol::PasswordReply{right, {std::move(verdict->login), std::move(verdict->send_as)}});
+      if (verdict) tell(std::move(*verdict));
+    } else if (header.kind == Kind::admit) {
+      tell(accounts::admit(*accounts, request->login));
     } else {
       accounts::ScramAnswer keys = accounts::scram_keys(*accounts, request->login, decoy_key_);
       helper::protocol::Account account{std::move(keys.login), {}};

@@ -24,6 +24,13 @@ const config::Route& route_of_domain(const config::Settings& settings, std::stri
 
 }  // namespace
 
+// A name with a wildcard is a hundred hosts' name, and says of none that it is the one that was listed.
+bool may_relay(std::span<const std::string> certified_names, std::span<const std::string> listed) {
+  return std::ranges::any_of(certified_names, [&](std::string_view name) {
+    return name.find('*') == name.npos && config::most_specific(listed, config::LowerDomain{name}.text()) != nullptr;
+  });
+}
+
 std::string_view domain_of(std::string_view address) {
   const std::size_t at = address.rfind('@');
   return at == address.npos ? std::string_view{} : address.substr(at + 1);
@@ -42,7 +49,8 @@ const config::Route& route_for(const config::Settings& settings, std::string_vie
 }
 
 RecipientAnswer answer_recipient(const config::Settings& settings, const Submitter& from, const smtp::Path& recipient) {
-  const bool trusted = from.authenticated || (!config::is_submission(from.role) && may_relay(from.client, settings.relay.clients));
+  const bool is_listed = from.certified || may_relay(from.client, settings.relay.clients);
+  const bool trusted = from.authenticated || (!config::is_submission(from.role) && is_listed);
   if (!trusted && from.role != config::ListenerRole::mx) return {smtp::replies::kRelayDenied};
   if (trusted && settings.route.domains.empty() && settings.recipients.empty() && settings.route.fallback.kind != config::Route::Kind::reject)
     return {};

@@ -87,6 +87,42 @@ std::expected<void, std::string> read_certificates(config::Settings& settings, c
   return {};
 }
 
+namespace {
+
+/// By whom clients' certificates are judged. What cannot be read is no reason to believe anybody, nor to believe nobody any more: it is an
+/// error, but for what we may not read any more.
+std::expected<void, std::string> read_clients(config::Settings& settings, const config::Configuration& configuration,
+                                              const config::Settings* in_force) {
+  config::Settings::Tls& tls = settings.tls;
+  if (tls.client_ca_file.empty()) return {};
+  SystemWorld world;
+  std::optional<tls::TrustStore> store;
+  for (const auto& [path, key] : {std::pair{&tls.client_ca_file, "tls.client_ca_file"}, std::pair{&tls.client_crl_file, "tls.client_crl_file"}}) {
+    if (path->empty()) continue;
+    const std::string where = at_line(configuration, key) + *path;
+    const auto content = read_file(*path);
+    if (!content) {
+      const int error = content.error().detail;
+      const bool same = in_force && in_force->tls.client_ca_file == tls.client_ca_file && in_force->tls.client_crl_file == tls.client_crl_file;
+      if ((error != EACCES && error != EPERM) || !same) return std::unexpected(where + ": " + std::strerror(error));
+      tls.clients = in_force->tls.clients;
+      return {};
+    }
+    if (store) {
+      if (auto revoked = store->revoke_by(content->view()); !revoked) return std::unexpected(where + " " + revoked.error());
+    } else {
+      auto read = tls::TrustStore::read(content->view(), world);
+      if (!read) return std::unexpected(where + " " + read.error());
+      if (read->unreadable() > 0) return std::unexpected(where + " holds a certificate that cannot be read");
+      store = std::move(*read);
+    }
+  }
+  tls.clients = std::make_shared<const tls::TrustStore>(std::move(*store));
+  return {};
+}
+
+}  // namespace
+
 std::expected<void, std::string> read_trust(config::Settings& settings, const config::Configuration& configuration,
                                             const config::Settings* in_force) {
   SystemWorld world;
@@ -102,6 +138,8 @@ std::expected<void, std::string> read_trust(config::Settings& settings, const co
     if (forbidden && in_force && in_force->tls.trust_file == path) settings.tls.trust = in_force->tls.trust;
     reason = std::strerror(error);
   }
+  auto clients = read_clients(settings, configuration, in_force);
+  if (!clients) return clients;
   const auto verified = std::ranges::find(settings.destinations, config::TlsPolicy::verify, &config::DestinationLimits::tls);
   if (settings.tls.trust || verified == settings.destinations.end()) return {};
   return std::unexpected(at_line(configuration, "tls.trust_file") + path + ": " + reason + "; destination." + verified->domain +
@@ -116,15 +154,21 @@ std::int64_t days_left(const config::CertificateFiles& certificate) {
 // Which files there are, and what the system says of each: another name, inode, size or time is a change.
 std::string CertificateWatch::stamps(const config::Settings& settings) {
   std::string all;
-  for (const config::CertificateFiles& files : settings.tls.certificates)
-    for (const std::string& path : {files.chain, files.key}) {
-      struct stat info {};
-      const std::int64_t failed = ::stat(path.c_str(), &info) == 0 ? 0 : errno;
-      all += path;
-      for (std::int64_t part : {failed, static_cast<std::int64_t>(info.st_ino), static_cast<std::int64_t>(info.st_size),
-                                static_cast<std::int64_t>(info.st_mtim.tv_sec), static_cast<std::int64_t>(info.st_mtim.tv_nsec)})
-        all += " " + std::to_string(part);
-    }
+  const auto add = [&](const std::string& path) {
+    if (path.empty()) return;
+    struct stat info {};
+    const std::int64_t failed = ::stat(path.c_str(), &info) == 0 ? 0 : errno;
+    all += path;
+    for (std::int64_t part : {failed, static_cast<std::int64_t>(info.st_ino), static_cast<std::int64_t>(info.st_size),
+                              static_cast<std::int64_t>(info.st_mtim.tv_sec), static_cast<std::int64_t>(info.st_mtim.tv_nsec)})
+      all += " " + std::to_string(part);
+  };
+  for (const config::CertificateFiles& files : settings.tls.certificates) {
+    add(files.chain);
+    add(files.key);
+  }
+  add(settings.tls.client_ca_file);
+  add(settings.tls.client_crl_file);
   return all;
 }
 

@@ -17,7 +17,8 @@ namespace ringpost::programs {
 std::expected<void, std::string> read_certificates(config::Settings& settings, const config::Configuration& configuration,
                                                    const config::Settings* in_force, std::vector<std::string>& kept);
 
-/// Reads the authorities by which next hops are verified. Without them nobody is; that is an error only where a destination asks for it.
+/// Reads the authorities by which next hops and clients are verified. Without those for next hops nobody is; that is an error only where a destination asks for it.
+/// Those for clients, and what they revoked, must be readable and whole where they are configured.
 /// What we may not read any more, `in_force` keeps, if it is the same file.
 /// Errors: text for the operator.
 std::expected<void, std::string> read_trust(config::Settings& settings, const config::Configuration& configuration,

@@ -68,6 +68,8 @@ void Session::on_xclient(const smtp::Command& command) {
   end_transaction();
   helo_.clear();
   login_ = {};
+  authentication_.reset();
+  certified_ = false;  // it was the certificate of whoever speaks for this client
   state_.start_over();
   out_.add_written([&](MutableBytes to) { return smtp::write_greeting(settings_->hostname, to); });
 }

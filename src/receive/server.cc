@@ -15,6 +15,17 @@ namespace {
 constexpr Duration kAcceptPause = std::chrono::milliseconds(100);
 constexpr Duration kTurnAwayPatience = std::chrono::seconds(1);
 
+constexpr std::size_t kClientCertificates = 3;  // words of listener.NAME.client_certificates
+
+tls::ClientCertificates client_certificates_of(const config::Listener& listener) {
+  switch (listener.client_certificates) {
+    case config::ClientCertificates::none: break;
+    case config::ClientCertificates::optional: return tls::ClientCertificates::optional;
+    case config::ClientCertificates::required: return tls::ClientCertificates::required;
+  }
+  return tls::ClientCertificates::none;
+}
+
 /// The listener as the settings in force have it: some of its keys change while it listens.
 const config::Listener& listener_of(const config::Settings& settings, const config::Listener& opened) {
   const auto found = std::ranges::find(settings.listeners, opened.name, &config::Listener::name);
@@ -37,7 +48,8 @@ Server::Server(Surroundings surroundings, std::shared_ptr<const config::Settings
       session_ended_(surroundings.ring),
       refused_log_(5, std::chrono::seconds(1)),
       early_log_(5, std::chrono::seconds(1)),
-      headers_log_(5, std::chrono::seconds(1)) {}
+      headers_log_(5, std::chrono::seconds(1)),
+      certificates_log_(5, std::chrono::seconds(1)) {}
 
 Server::~Server() = default;
 
@@ -53,20 +65,23 @@ void Server::take_certificates() {
   const tls::Version minimum = settings_->tls.minimum == config::TlsMinimum::tls13 ? tls::Version::tls13 : tls::Version::tls12;
   for (auto& context : tls_contexts_) {
     if (!context) continue;
-    if (auto used = context->use(certificates, minimum); !used)
+    if (auto used = context->use(certificates, minimum, settings_->tls.clients); !used)
       surroundings_.log.error("new certificates are not taken up", {{"reason", OperatorText{used.error()}}});
   }
 }
 
-// Tickets are good for one role: what a listener of another one let a client do says nothing here (attack T5).
-tls::ServerContext& Server::tls_context(config::ListenerRole role) {
+// Tickets are good for one role: what a listener of another one let a client do says nothing here (attack T5). Where clients are asked for
+// a certificate there are none at all.
+tls::ServerContext& Server::tls_context(const config::Listener& listener) {
   RP_ASSERT(surroundings_.tls);
-  const auto index = static_cast<std::size_t>(role);
+  const auto role = static_cast<std::size_t>(listener.role);
+  const std::size_t index = role * kClientCertificates + static_cast<std::size_t>(listener.client_certificates);
   if (tls_contexts_.size() <= index) tls_contexts_.resize(index + 1);
   if (!tls_contexts_[index]) {
     tls_contexts_[index] = std::make_unique<tls::ServerContext>(
         *surroundings_.tls,
-        tls::ServerOptions{.hostname = settings_->hostname, .role = std::to_string(index), .tickets = surroundings_.tickets});
+        tls::ServerOptions{.hostname = settings_->hostname, .role = std::to_string(role), .tickets = surroundings_.tickets,
+                           .client_certificates = client_certificates_of(listener)});
     take_certificates();
   }
   return *tls_contexts_[index];
@@ -145,6 +160,12 @@ void Server::log_without_header(const IpAddress& peer) {
   surroundings_.metrics.connections_refused.add();
   if (auto suppressed = headers_log_.admit(surroundings_.ring.now()))
     surroundings_.log.warning("a connection without a good PROXY header was closed", {{"peer", peer}, {"suppressed", *suppressed}});
+}
+
+void Server::log_bad_certificate(const IpAddress& client, tls::PeerVerdict verdict) {
+  if (auto suppressed = certificates_log_.admit(surroundings_.ring.now()))
+    surroundings_.log.warning("a client's certificate says nothing",
+                              {{"client", client}, {"why", verdict}, {"suppressed", *suppressed}});
 }
 
 void Server::log_early_talker(const IpAddress& client) {

@@ -81,8 +81,11 @@ runtime::Task<bool> Session::begin_tls() {
   metrics::ShardMetrics& metrics = server_.surroundings_.metrics;
   const Instant deadline = std::min(ring_.now() + kHandshakePatience, session_deadline_);
   idle_ = true;
-  Result<> accepted = co_await channel_.accept_tls(server_.tls_context(listener_.role), deadline);
+  Result<> accepted = co_await channel_.accept_tls(server_.tls_context(listener_), deadline);
   idle_ = false;
+  const tls::PeerVerdict verdict = channel_.handshake().peer;
+  certified_ = accepted && verdict == tls::PeerVerdict::ok;
+  if (!certified_ && verdict != tls::PeerVerdict::none) server_.log_bad_certificate(peer_.ip(), verdict);
   if (!accepted) {
     broken_ = true;
     open_ = false;
@@ -97,7 +100,7 @@ runtime::Task<bool> Session::begin_tls() {
 // STARTTLS was allowed. What the client sent behind it was perhaps put there by somebody on the path: it is dropped, and so is all
 // that was said before (RFC 3207 section 4.2, attacks C1 and C3).
 runtime::Task<void> Session::start_tls() {
-  if (!server_.can_start_tls(listener_.role)) co_return answer(replies::kTlsUnavailable);
+  if (!server_.can_start_tls(listener_)) co_return answer(replies::kTlsUnavailable);
   if (!become(origin_, origin_known_)) co_return;
   input_.release();
   (void)channel_.discard_input();
@@ -107,6 +110,7 @@ runtime::Task<void> Session::start_tls() {
   end_transaction();
   helo_.clear();
   login_ = {};
+  authentication_.reset();
   state_.forget_all();
   (void)co_await begin_tls();
 }
@@ -223,6 +227,7 @@ runtime::Task<void> Session::handle(const smtp::Command& command) {
 
 void Session::on_greeting(const smtp::Command& command) {
   bool extended = command.verb == smtp::Verb::ehlo;
+  const std::string offered = mechanisms();
   end_transaction();
   state_.greeted(extended);
   helo_.assign(command.argument);
@@ -231,7 +236,7 @@ void Session::on_greeting(const smtp::Command& command) {
     return smtp::write_ehlo({.host = settings_->hostname,
                              .message_bytes_max = settings_->smtp.message_bytes_max,
                              .starttls = state_.offers_tls(),
-                             .auth = mechanisms(),
+                             .auth = offered,
                              .xclient = may_introduce(smtp::Verb::xclient),
                              .xforward = may_introduce(smtp::Verb::xforward),
                              .rcpt_max = static_cast<std::uint32_t>(settings_->smtp.recipients_max)},
@@ -254,6 +259,8 @@ void Session::on_mail(const smtp::Command& command) {
   state_.mail_accepted();
   envelope_.set_reverse_path(command.path.address());
   envelope_.login = login_.name;
+  envelope_.authentication = authentication_;
+  if (!authentication_ && relays_by_certificate()) envelope_.authentication = event::Authentication::client_certificate;
   envelope_.smtputf8 = command.mail.smtputf8;
   envelope_.eight_bit_body = command.mail.body == smtp::BodyType::eight_bit_mime;
   parameters_.clear();
@@ -265,7 +272,9 @@ void Session::on_mail(const smtp::Command& command) {
 
 Session::Rcpt Session::on_rcpt(const smtp::Command& command) {
   const policy::RecipientAnswer known = policy::answer_recipient(
-      *settings_, {.role = listener_.role, .client = client_for_relay(), .authenticated = state_.is_authenticated()}, command.path);
+      *settings_,
+      {.role = listener_.role, .client = client_for_relay(), .authenticated = state_.is_authenticated(), .certified = relays_by_certificate()},
+      command.path);
   const bool full = envelope_.recipients() >= settings_->smtp.recipients_max;
   parameters_.clear();
   append_parameters(command.rcpt.notification, parameters_);

@@ -7,7 +7,7 @@
 #include "receive/reply_buffer.hh"
 #include "ringpost/config/settings.hh"
 #include "ringpost/receive/server.hh"
-#include "ringpost/sasl/mechanism.hh"
+#include "ringpost/sasl/exchange.hh"
 #include "ringpost/smtp/client_attributes.hh"
 #include "ringpost/smtp/command.hh"
 #include "ringpost/smtp/data_decoder.hh"
@@ -60,12 +60,16 @@ class Session {
 
   // session_auth.cc: who the client is
   bool offers(sasl::Mechanism mechanism) const;
-  std::string_view mechanisms() const;
+  std::string mechanisms() const;
   runtime::Task<void> authenticate(const smtp::Command& command);
+  runtime::Task<std::optional<sasl::Step>> ask(sasl::Exchange& exchange, const sasl::Step& step, helper::Login& candidate);
+  std::string claimed_login(const sasl::Step& step) const;
+  std::string certified_login(std::string_view identity) const;
+  bool relays_by_certificate() const;
   void add_challenge(Bytes bytes);
   runtime::Task<std::optional<sasl::Response>> read_response();
-  void let_in(helper::Login login);
-  runtime::Task<void> turn_down(const smtp::Reply& reply, bool was_attempt, std::string_view login);
+  void let_in(helper::Login login, sasl::Mechanism mechanism);
+  runtime::Task<void> turn_down(const smtp::Reply& reply, std::string_view login, sasl::Mechanism mechanism);
 
   // proxy.cc: who the client is
   runtime::Task<bool> read_proxy_header();
@@ -121,6 +125,8 @@ class Session {
   smtp::TransactionState state_;
   std::string helo_;
   helper::Login login_;  // empty: nobody has authenticated
+  std::optional<event::Authentication> authentication_;  ///< how
+  bool certified_ = false;  ///< the client has shown a good certificate; not any more once XCLIENT put another in its place
   std::string parameters_;  // of the command at hand; a member, so that it stops allocating
   Envelope envelope_;
   std::uint64_t errors_ = 0, junk_ = 0;

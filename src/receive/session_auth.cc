@@ -4,7 +4,7 @@
 #include "receive/session.hh"
 #include "ringpost/base/ascii.hh"
 #include "ringpost/base/base64.hh"
-#include "ringpost/sasl/exchange.hh"
+#include "ringpost/policy/relay.hh"
 
 namespace ringpost::receive {
 
@@ -18,6 +18,11 @@ constexpr std::size_t kChallengeBytesMax = 1024;
 /// What accounts may be limited to; both submission listeners are one service.
 constexpr std::string_view kScope = "submission";
 
+constexpr sasl::Mechanism kByStrength[] = {sasl::Mechanism::external,      sasl::Mechanism::scram_sha_256_plus,
+                                           sasl::Mechanism::scram_sha_256, sasl::Mechanism::oauthbearer,
+                                           sasl::Mechanism::xoauth2,       sasl::Mechanism::plain,
+                                           sasl::Mechanism::login};
+
 /// What a client said is a secret, and lies in a buffer of ours that others will use after it.
 void wipe_line(Bytes text) { wipe({const_cast<std::byte*>(text.data()), text.size()}); }
 
@@ -30,7 +35,18 @@ smtp::Reply reply_to(sasl::FailureKind kind) {
   }
 }
 
-bool is_attempt(sasl::FailureKind kind) { return reply_to(kind) == replies::kAuthFailed; }
+event::Authentication authentication_of(sasl::Mechanism mechanism) {
+  switch (mechanism) {
+    case sasl::Mechanism::plain: return event::Authentication::plain;
+    case sasl::Mechanism::login: return event::Authentication::login;
+    case sasl::Mechanism::scram_sha_256: return event::Authentication::scram_sha_256;
+    case sasl::Mechanism::scram_sha_256_plus: return event::Authentication::scram_sha_256_plus;
+    case sasl::Mechanism::external: return event::Authentication::external;
+    case sasl::Mechanism::oauthbearer: return event::Authentication::oauthbearer;
+    case sasl::Mechanism::xoauth2: return event::Authentication::xoauth2;
+  }
+  RP_ASSERT(false);
+}
 
 policy::LoginLimits limits_of(const config::Settings& settings) {
   return {settings.auth.failures_max, settings.auth.failures_window, settings.auth.ban, settings.auth.failure_delay, settings.auth.never_ban};
@@ -44,15 +60,24 @@ bool Session::offers(sasl::Mechanism mechanism) const {
     case sasl::Mechanism::login: return true;
     case sasl::Mechanism::scram_sha_256: return settings_->auth.scram;
     case sasl::Mechanism::scram_sha_256_plus: return settings_->auth.scram && channel_.handshake().channel_binding.has_value();
+    case sasl::Mechanism::external: return certified_ && !channel_.handshake().peer_mailboxes.empty();
     default: return false;
   }
 }
 
 /// For EHLO: the strongest first, for clients that take the first they know.
-std::string_view Session::mechanisms() const {
-  if (!state_.offers_auth()) return {};
-  if (offers(sasl::Mechanism::scram_sha_256_plus)) return "SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN";
-  return offers(sasl::Mechanism::scram_sha_256) ? "SCRAM-SHA-256 PLAIN LOGIN" : "PLAIN LOGIN";
+std::string Session::mechanisms() const {
+  std::string names;
+  if (!state_.offers_auth()) return names;
+  for (sasl::Mechanism mechanism : kByStrength)
+    if (offers(mechanism)) names.append(names.empty() ? "" : " ").append(sasl::name_of(mechanism));
+  return names;
+}
+
+/// Not on submission listeners, where nobody relays without AUTH.
+bool Session::relays_by_certificate() const {
+  return certified_ && !config::is_submission(listener_.role) &&
+         policy::may_relay(channel_.handshake().peer_hosts, settings_->relay.client_certificates);
 }
 
 runtime::Task<void> Session::authenticate(const smtp::Command& command) {
@@ -75,37 +100,63 @@ runtime::Task<void> Session::authenticate(const smtp::Command& command) {
   helper::Login candidate;
   for (;;) {
     if (const auto* challenge = std::get_if<sasl::Challenge>(&step)) {
-      if (challenge->bytes.size() > kChallengeBytesMax) co_return co_await turn_down(replies::kAuthFailed, true, candidate.name);
+      if (challenge->bytes.size() > kChallengeBytesMax) co_return co_await turn_down(replies::kAuthFailed, candidate.name, *mechanism);
       add_challenge(challenge->bytes);
       auto response = co_await read_response();
       if (!response) co_return;
       step = exchange.respond(std::move(*response));
     } else if (const auto* success = std::get_if<sasl::Success>(&step)) {
-      if (equal_ignoring_case(success->login, success->identity)) co_return let_in(std::move(candidate));
+      if (equal_ignoring_case(success->login, success->identity)) co_return let_in(std::move(candidate), *mechanism);
       step = sasl::Failure{sasl::FailureKind::rejected};  // nobody acts as somebody else
     } else if (const auto* failure = std::get_if<sasl::Failure>(&step)) {
-      co_return co_await turn_down(reply_to(failure->kind), is_attempt(failure->kind), candidate.name);
+      co_return co_await turn_down(reply_to(failure->kind), candidate.name, *mechanism);
     } else {
-      const auto* password = std::get_if<sasl::CheckPassword>(&step);
-      const auto* keys = std::get_if<sasl::FetchKeys>(&step);
-      RP_ASSERT(password || keys);  // no other mechanism is offered
-      candidate.name = password ? password->login : keys->login;
+      candidate.name = claimed_login(step);
       if (!guard.may_try(peer_.ip(), candidate.name, ring_.now())) co_return close_with(replies::kTooManyLogins);
       if (input_.empty()) input_.release();
-      const helper::Visit visit{kScope, peer_.ip()};
-      if (password) {
-        auto answer_of = co_await server_.surroundings_.authenticator->check_password(visit, password->login, password->password);
-        if (!answer_of) co_return answer(replies::kAuthUnavailable);
-        if (*answer_of) candidate = std::move(**answer_of);
-        step = *answer_of ? exchange.accept(candidate.name) : exchange.refuse();
-      } else {
-        auto answer_of = co_await server_.surroundings_.authenticator->scram_keys(visit, keys->login);
-        if (!answer_of) co_return answer(replies::kAuthUnavailable);
-        candidate = std::move(answer_of->login);
-        step = exchange.give_keys(std::move(answer_of->keys), candidate.name);
-      }
+      auto next = co_await ask(exchange, step, candidate);
+      if (!next) co_return answer(replies::kAuthUnavailable);
+      step = std::move(*next);
     }
   }
+}
+
+/// Who it would be, if the proof is good.
+std::string Session::claimed_login(const sasl::Step& step) const {
+  if (const auto* password = std::get_if<sasl::CheckPassword>(&step)) return std::string{password->login};
+  if (const auto* keys = std::get_if<sasl::FetchKeys>(&step)) return std::string{keys->login};
+  return certified_login(std::get<sasl::CheckCertificate>(step).identity);
+}
+
+/// The mailbox of the certificate that the client wants to be; it must say which, unless there is but one. Empty: none of them.
+std::string Session::certified_login(std::string_view identity) const {
+  const std::vector<std::string>& mailboxes = channel_.handshake().peer_mailboxes;
+  if (identity.empty() && mailboxes.size() == 1) return mailboxes[0];
+  const auto meant = std::ranges::find_if(mailboxes, [&](std::string_view mailbox) { return equal_ignoring_case(mailbox, identity); });
+  return meant == mailboxes.end() ? std::string{} : *meant;
+}
+
+// What an exchange wants to know, from whoever knows it. `candidate`: who it would be, and then who it is. Nothing: nobody can say now.
+runtime::Task<std::optional<sasl::Step>> Session::ask(sasl::Exchange& exchange, const sasl::Step& step, helper::Login& candidate) {
+  helper::Authenticator& authenticator = *server_.surroundings_.authenticator;
+  const helper::Visit visit{kScope, peer_.ip()};
+  if (std::holds_alternative<sasl::FetchKeys>(step)) {
+    auto found = co_await authenticator.scram_keys(visit, std::get<sasl::FetchKeys>(step).login);
+    if (!found) co_return std::nullopt;
+    candidate = std::move(found->login);
+    co_return exchange.give_keys(std::move(found->keys), candidate.name);
+  }
+  Result<std::optional<helper::Login>> known;
+  if (const auto* password = std::get_if<sasl::CheckPassword>(&step)) {
+    known = co_await authenticator.check_password(visit, password->login, password->password);
+  } else if (!candidate.name.empty()) {
+    const std::string login = candidate.name;
+    known = co_await authenticator.admit(visit, login);
+  }
+  if (!known) co_return std::nullopt;
+  if (!*known) co_return exchange.refuse();
+  candidate = std::move(**known);
+  co_return exchange.accept(candidate.name);
 }
 
 void Session::add_challenge(Bytes bytes) {
@@ -145,20 +196,21 @@ runtime::Task<std::optional<sasl::Response>> Session::read_response() {
   }
 }
 
-void Session::let_in(helper::Login login) {
+void Session::let_in(helper::Login login, sasl::Mechanism mechanism) {
   server_.surroundings_.logins->succeeded(peer_.ip(), login.name);
   server_.surroundings_.metrics.logins_accepted.add();
   login_ = std::move(login);
+  authentication_ = authentication_of(mechanism);
   state_.authenticated();
   junk_ = 0;
   answer(replies::kAuthenticated);
 }
 
 // The longer the more often it went wrong: somebody who guesses has time.
-runtime::Task<void> Session::turn_down(const smtp::Reply& reply, bool was_attempt, std::string_view login) {
-  if (was_attempt) {
+runtime::Task<void> Session::turn_down(const smtp::Reply& reply, std::string_view login, sasl::Mechanism mechanism) {
+  if (reply == replies::kAuthFailed) {
     server_.surroundings_.metrics.logins_refused.add();
-    server_.surroundings_.intake.login_refused(peer_.ip(), login);
+    server_.surroundings_.intake.login_refused(peer_.ip(), login, authentication_of(mechanism));
     const Duration wait = server_.surroundings_.logins->failed(peer_.ip(), login, limits_of(*settings_), ring_.now());
     if (input_.empty()) input_.release();
     co_await ring_.sleep_for(wait);

@@ -104,6 +104,7 @@ runtime::Task<bool> Session::begin_message() {
                             .client = peer_.ip().text(client),
                             .by = settings_->hostname,
                             .with = {.extended = state_.extended(), .utf8 = envelope_.smtputf8, .tls = channel_.secured(), .authenticated = state_.is_authenticated()},
+                            .authentication = envelope_.authentication ? event::name_of(*envelope_.authentication) : std::string_view{},
                             .id = incoming_->id(),
                             .at = ring_.wall_now()};
   if (state_.is_authenticated() && settings_->submission.hide_client) trace.helo = trace.client = {};

@@ -145,6 +145,7 @@ runtime::Task<Result<>> MailIncoming::commit(const receive::Envelope& envelope, 
   accepted.sender = address_hash(parts.hash_key, envelope.reverse_path());
   accepted.partition = parts.partition.log().options().partition;
   if (!envelope.login.empty()) accepted.login = address_hash(parts.hash_key, envelope.login);
+  accepted.authentication = envelope.authentication;
   events.add(accepted);
   if (envelope.held) {
     event::Event over{.kind = event::Kind::message_over_budget};
@@ -153,6 +154,7 @@ runtime::Task<Result<>> MailIncoming::commit(const receive::Envelope& envelope, 
     over.recipients = accepted.recipients;
     over.client = accepted.client;
     over.login = accepted.login;
+    over.authentication = accepted.authentication;
     over.sender = accepted.sender;
     events.add(over);
     intake_.warn_of_budget();
@@ -318,9 +320,10 @@ void MailIntake::refused(const receive::Envelope& envelope, std::uint64_t size, 
   report_sampled(event);
 }
 
-void MailIntake::login_refused(const IpAddress& client, std::string_view login) {
+void MailIntake::login_refused(const IpAddress& client, std::string_view login, event::Authentication authentication) {
   event::Event event{.kind = event::Kind::login_refused};
   event.client = client;
+  event.authentication = authentication;
   if (!login.empty()) event.login = address_hash(parts_.hash_key, login);
   report_sampled(event);
 }

@@ -59,7 +59,7 @@ class MailIntake final : public receive::Intake {
   Result<> admit(std::uint64_t size) override;
   runtime::Task<Result<std::unique_ptr<receive::Incoming>>> begin(Instant deadline) override;
   void refused(const receive::Envelope& envelope, std::uint64_t size, const receive::Refusal& refusal) override;
-  void login_refused(const IpAddress& client, std::string_view login) override;
+  void login_refused(const IpAddress& client, std::string_view login, event::Authentication authentication) override;
 
  private:
   friend class MailIncoming;

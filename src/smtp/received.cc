@@ -68,6 +68,7 @@ std::size_t write_received(const ReceivedTrace& trace, MutableBytes out) {
     if (!trace.tls_group.empty()) writer.text(" group ").safe(trace.tls_group);
     if (!trace.tls_version.empty()) writer.text(" (").safe(trace.tls_version).text(")");
   }
+  if (!trace.authentication.empty()) writer.text("\r\n\t(authentication: ").safe(trace.authentication).text(")");
   writer.text("\r\n\tid ").text(hex(trace.id));
   // With SMTPUTF8 the clause may hold UTF-8 (RFC 6531 section 3.7.3); the grammar has checked it, so it stands as it came.
   if (!trace.for_address.empty()) writer.text("\r\n\tfor <").text(trace.for_address).text(">");

@@ -255,6 +255,7 @@ runtime::Task<Result<>> Channel::shake_hands(int (*step)(WOLFSSL*), Instant dead
       const crypto::LibraryCalls calls{s.engine};
       const int result = step(s.ssl.get());
       if (result != WOLFSSL_SUCCESS) error = wolfSSL_get_error(s.ssl.get(), result);
+      if (s.server) s.server->forget_authorities(s.ssl.get());
     }
     const bool failed = error != 0 && error != WOLFSSL_ERROR_WANT_READ && error != WOLFSSL_ERROR_WANT_WRITE;
     if (s.has_output()) {

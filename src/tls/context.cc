@@ -106,6 +106,7 @@ struct ServerContext::Identity {
 
 ServerContext::ServerContext(Engine& engine, const ServerOptions& options)
     : engine_(engine),
+      client_certificates_(options.client_certificates),
       hostname_(options.hostname),
       tickets_(options.tickets, options.role, options.ticket_period),
       ticket_life_(std::chrono::duration_cast<std::chrono::seconds>(2 * options.ticket_period)) {
@@ -114,7 +115,8 @@ ServerContext::ServerContext(Engine& engine, const ServerOptions& options)
 
 ServerContext::~ServerContext() = default;
 
-std::expected<void, std::string> ServerContext::use(std::span<const Certificate* const> certificates, Version minimum) {
+std::expected<void, std::string> ServerContext::use(std::span<const Certificate* const> certificates, Version minimum,
+                                                    std::shared_ptr<const TrustStore> clients) {
   const crypto::LibraryCalls calls{engine_};
   std::vector<std::unique_ptr<Identity>> identities;
   for (const Certificate* certificate : certificates) {
@@ -132,10 +134,17 @@ std::expected<void, std::string> ServerContext::use(std::span<const Certificate*
     const auto life = static_cast<int>(ticket_life_.count());
     RP_ASSERT(wolfSSL_CTX_set_TicketHint(context.get(), life) == WOLFSSL_SUCCESS);
     (void)wolfSSL_CTX_set_timeout(context.get(), static_cast<unsigned>(life));
+    if (client_certificates_ != ClientCertificates::none) {
+      const bool required = client_certificates_ == ClientCertificates::required;
+      wolfSSL_CTX_set_verify(context.get(), WOLFSSL_VERIFY_PEER | (required ? WOLFSSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
+                             &Secure::on_peer_certificate);
+      RP_ASSERT(wolfSSL_CTX_NoTicketTLSv12(context.get()) == WOLFSSL_SUCCESS && wolfSSL_CTX_no_ticket_TLSv13(context.get()) == 0);
+    }
     identities.push_back(
         std::make_unique<Identity>(Identity{certificate->name, certificate->hosts, certificate->kind, std::move(context)}));
   }
   identities_ = std::move(identities);
+  clients_ = std::move(clients);
   return {};
 }
 
@@ -161,7 +170,18 @@ const ServerContext::Identity& ServerContext::choose(std::string_view server_nam
 Result<> ServerContext::prepare(Secure& secure, const ClientHello& hello) {
   const Identity& identity = choose(hello.server_name, hello.ecdsa, hello.rsa);
   secure.purpose = identity.name;
-  return secure.begin(identity.context.get());
+  Result<> begun = secure.begin(identity.context.get());
+  if (!begun) return begun;
+  const crypto::LibraryCalls calls{engine_};
+  wolfSSL_SetCertCbCtx(secure.ssl.get(), &secure);
+  secure.trust = clients_.get();
+  secure.clients = clients_;
+  return begun;
+}
+
+void ServerContext::forget_authorities(WOLFSSL* ssl) const {
+  if (client_certificates_ == ClientCertificates::none) return;
+  RP_ASSERT(wolfSSL_CTX_UnloadCAs(wolfSSL_get_SSL_CTX(ssl)) == WOLFSSL_SUCCESS);
 }
 
 // ---- ClientContext and ClientSession

@@ -26,6 +26,16 @@ int digits(std::string_view& text, std::size_t count) {
   return value;
 }
 
+std::vector<std::string> names_in(const DNS_entry* entry, int type) {
+  std::vector<std::string> names;
+  for (; entry; entry = entry->next) {
+    if (entry->type != type || entry->len <= 0) continue;
+    const std::string_view name{entry->name, static_cast<std::size_t>(entry->len)};
+    if (name.find('\0') == name.npos) names.emplace_back(name);
+  }
+  return names;
+}
+
 }  // namespace
 
 std::optional<WallTime> parse_time(Bytes der) {
@@ -61,6 +71,7 @@ std::optional<Parsed> parse_der(Bytes der) {
   parsed.may_issue = decoded->isCA && (!decoded->extKeyUsageSet || (decoded->extKeyUsage & KEYUSE_KEY_CERT_SIGN) != 0);
   if (decoded->pathLengthSet) parsed.authorities_below = decoded->pathLength;
   parsed.may_serve = !decoded->extExtKeyUsageSet || (decoded->extExtKeyUsage & (EXTKEYUSE_ANY | EXTKEYUSE_SERVER_AUTH)) != 0;
+  parsed.may_ask = !decoded->extExtKeyUsageSet || (decoded->extExtKeyUsage & (EXTKEYUSE_ANY | EXTKEYUSE_CLIENT_AUTH)) != 0;
   parsed.kind = kind_of(decoded->keyOID);
   auto time_at = [](const byte* at, int size) {
     return parse_time({reinterpret_cast<const std::byte*>(at), static_cast<std::size_t>(size)});
@@ -70,11 +81,8 @@ std::optional<Parsed> parse_der(Bytes der) {
   if (!begin || !end) return std::nullopt;
   parsed.not_before = *begin;
   parsed.not_after = *end;
-  for (const DNS_entry* entry = decoded->altNames; entry; entry = entry->next) {
-    if (entry->type != ASN_DNS_TYPE || entry->len <= 0) continue;
-    std::string_view host{entry->name, static_cast<std::size_t>(entry->len)};
-    if (host.find('\0') == host.npos) parsed.hosts.emplace_back(host);
-  }
+  parsed.hosts = names_in(decoded->altNames, ASN_DNS_TYPE);
+  parsed.mailboxes = names_in(decoded->altEmailNames, ASN_RFC822_TYPE);
   return parsed;
 }
 

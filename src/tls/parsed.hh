@@ -21,9 +21,11 @@ struct Parsed {
   bool may_issue = false;                          ///< it is an authority's, and its key may sign certificates
   std::optional<std::uint32_t> authorities_below;  ///< how many there may be between it and a server's certificate
   bool may_serve = false;                          ///< nothing says that it is for something else than a server
+  bool may_ask = false;                            ///< nothing says that it is for something else than a client
   std::optional<KeyKind> kind;                     ///< nothing: another one
   WallTime not_before, not_after;
-  std::vector<std::string> hosts;  ///< DNS names of subjectAltName, as they stand there; none with a NUL in it
+  /// DNS names and rfc822Names of subjectAltName, as they stand there; none with a NUL in it.
+  std::vector<std::string> hosts, mailboxes;
 };
 
 /// Nothing: it cannot be read. Nothing is verified.

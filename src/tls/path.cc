@@ -16,6 +16,11 @@ PeerVerdict verdict_of(int error) {
     case WOLFSSL_SUCCESS: return PeerVerdict::ok;
     case ASN_BEFORE_DATE_E: return PeerVerdict::not_yet_valid;
     case ASN_AFTER_DATE_E: return PeerVerdict::expired;
+    case CRL_CERT_REVOKED: return PeerVerdict::revoked;
+    case CRL_MISSING:
+    case CRL_CERT_DATE_ERR:
+    case ASN_CRL_CONFIRM_E:
+    case ASN_CRL_NO_SIGNER_E: return PeerVerdict::no_revocation_list;
     case ASN_NO_SIGNER_E: return PeerVerdict::unknown_issuer;
     case ASN_PARSE_E:
     case BUFFER_E: return PeerVerdict::unreadable;
@@ -33,6 +38,24 @@ int verify(WOLFSSL_CERT_MANAGER* manager, Bytes der) {
   return wolfSSL_CertManagerVerifyBuffer(manager, raw(der), static_cast<long>(der.size()), WOLFSSL_FILETYPE_ASN1);
 }
 
+/// A list is loaded once its issuer is: only then can its signature be verified.
+class RevocationLists {
+ public:
+  RevocationLists(WOLFSSL_CERT_MANAGER* manager, std::span<const std::vector<std::byte>> lists) : manager_(manager) {
+    for (Bytes list : lists) waiting_.push_back(list);
+    if (!waiting_.empty()) RP_ASSERT(wolfSSL_CertManagerEnableCRL(manager_, WOLFSSL_CRL_CHECKALL) == WOLFSSL_SUCCESS);
+  }
+  void load() {
+    std::erase_if(waiting_, [&](Bytes list) {
+      return wolfSSL_CertManagerLoadCRLBuffer(manager_, raw(list), static_cast<long>(list.size()), WOLFSSL_FILETYPE_ASN1) == WOLFSSL_SUCCESS;
+    });
+  }
+
+ private:
+  WOLFSSL_CERT_MANAGER* manager_;
+  std::vector<Bytes> waiting_;
+};
+
 }  // namespace
 
 std::expected<Step, PeerVerdict> issuer_of(PeerChain chain, std::span<const std::size_t> path, const Parsed& top) {
@@ -47,16 +70,20 @@ std::expected<Step, PeerVerdict> issuer_of(PeerChain chain, std::span<const std:
   return std::unexpected(PeerVerdict::unknown_issuer);
 }
 
-PeerVerdict verify_path(std::span<const Bytes> anchors, PeerChain chain, std::span<const std::size_t> path) {
+PeerVerdict verify_path(std::span<const Bytes> anchors, PeerChain chain, std::span<const std::size_t> path,
+                        std::span<const std::vector<std::byte>> revocations) {
   const ManagerPtr manager{wolfSSL_CertManagerNew()};
   RP_ASSERT(manager);
+  RevocationLists lists{manager.get(), revocations};
   int loaded = 0;
   for (Bytes anchor : anchors)
     if (const int result = load(manager.get(), anchor); loaded != WOLFSSL_SUCCESS) loaded = result;
   PeerVerdict verdict = verdict_of(loaded);
+  lists.load();
   for (auto at = path.rbegin(); at != path.rend() && verdict == PeerVerdict::ok; ++at) {
     verdict = verdict_of(verify(manager.get(), chain[*at]));
     if (verdict == PeerVerdict::ok && *at != 0) verdict = verdict_of(load(manager.get(), chain[*at]));
+    lists.load();
   }
   return verdict;
 }

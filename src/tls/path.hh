@@ -20,10 +20,12 @@ struct Step {
 std::expected<Step, PeerVerdict> issuer_of(PeerChain chain, std::span<const std::size_t> path, const Parsed& top);
 
 /// What the certificates of `path` (places in `chain`, the peer's own first) are worth when `anchors` (DER) are believed, one of which
-/// issued the last of them. Signatures, dates, what each may issue. An empty path is worth as much as the anchors.
+/// issued the last of them. Signatures, dates, what each may issue. An empty path is worth as much as the anchors. With `revocations`
+/// (CRLs, DER) each certificate of the path must be covered by a good one of its issuer's, and not be in it.
 ///
 /// The anchors live in a manager of their own: what one peer sends never becomes trusted for another.
-PeerVerdict verify_path(std::span<const Bytes> anchors, PeerChain chain, std::span<const std::size_t> path);
+PeerVerdict verify_path(std::span<const Bytes> anchors, PeerChain chain, std::span<const std::size_t> path,
+                        std::span<const std::vector<std::byte>> revocations = {});
 
 /// One of `names` is in the certificate; without names anything will do.
 bool is_for(const Parsed& own, std::span<const std::string_view> names);

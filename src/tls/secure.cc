@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "tls/parsed.hh"
+
 namespace ringpost::tls {
 
 namespace {
@@ -55,17 +57,34 @@ int Secure::on_peer_certificate(int, WOLFSSL_X509_STORE_CTX* store) {
   std::vector<Bytes> chain;
   for (int i = 0; i < store->totalCerts; ++i)
     chain.push_back({reinterpret_cast<const std::byte*>(store->certs[i].buffer), store->certs[i].length});
-  static const TrustStore nobody;
-  PeerVerdict verdict = (s.trust ? *s.trust : nobody).judge(chain, s.asked->names, s.engine);
+  if (s.server) return s.on_client_certificate(chain);
+  PeerVerdict verdict = s.trust_or_nobody().judge(chain, s.asked->names, s.engine);
   if (s.asked->judge) verdict = s.asked->judge->judge(chain, verdict);
   s.handshake.peer = verdict;
   if (!chain.empty()) s.handshake.peer_certificate.assign(chain[0].begin(), chain[0].end());
   return verdict == PeerVerdict::ok || !s.asked->must_be_ok;
 }
 
+const TrustStore& Secure::trust_or_nobody() const {
+  static const TrustStore nobody;
+  return trust ? *trust : nobody;
+}
+
+bool Secure::on_client_certificate(PeerChain chain) {
+  handshake.peer = trust_or_nobody().judge(chain, {}, engine, PeerRole::client);
+  if (handshake.peer == PeerVerdict::ok) {
+    auto own = parse_der(chain[0]);
+    RP_ASSERT(own);
+    handshake.peer_hosts = std::move(own->hosts);
+    handshake.peer_mailboxes = std::move(own->mailboxes);
+  }
+  return handshake.peer == PeerVerdict::ok || server->client_certificates_ != ClientCertificates::required;
+}
+
 int Secure::on_ticket(WOLFSSL* ssl, unsigned char* key_name, unsigned char* iv, unsigned char* mac, int seal,
                       unsigned char* ticket, int size, int* size_after, void*) {
   Secure& s = *static_cast<Secure*>(wolfSSL_GetIOReadCtx(ssl));
+  if (s.server->client_certificates_ != ClientCertificates::none) return WOLFSSL_TICKET_RET_REJECT;
   TicketKeys& keys = s.server->tickets_;
   const MutableBytes text = bytes_at(ticket, size);
   *size_after = size;

@@ -24,6 +24,9 @@ struct Secure {
   static int receive(WOLFSSL* ssl, char* target, int size, void* self);
   static int send(WOLFSSL* ssl, char* bytes, int size, void* self);
   static int on_peer_certificate(int good, WOLFSSL_X509_STORE_CTX* store);
+  /// What to make of it: false ends the handshake.
+  bool on_client_certificate(PeerChain chain);
+  const TrustStore& trust_or_nobody() const;
   static int on_ticket(WOLFSSL* ssl, unsigned char* key_name, unsigned char* iv, unsigned char* mac, int seal,
                        unsigned char* ticket, int size, int* size_after, void*);
 
@@ -43,6 +46,7 @@ struct Secure {
   std::string purpose;                   ///< server: what a ticket is for
   const ClientOptions* asked = nullptr;  ///< client: while the handshake runs
   const TrustStore* trust = nullptr;
+  std::shared_ptr<const TrustStore> clients;  ///< server: keeps `trust`
   std::unique_ptr<WOLFSSL, FreeSsl> ssl;
 
   // From the wire: `early` first.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "tls/der.hh"
 #include "tls/library.hh"
 #include "tls/parsed.hh"
 #include "tls/path.hh"
@@ -11,6 +12,7 @@ namespace ringpost::tls {
 
 struct TrustStore::Root {
   NameHash subject;
+  bool may_issue;
   std::vector<std::byte> der;
 };
 
@@ -21,7 +23,7 @@ TrustStore::~TrustStore() = default;
 
 std::size_t TrustStore::roots() const { return roots_.size(); }
 
-std::string_view verdict_name(PeerVerdict verdict) {
+Literal log_name(PeerVerdict verdict) {
   switch (verdict) {
     case PeerVerdict::none: return "none";
     case PeerVerdict::unreadable: return "unreadable";
@@ -31,6 +33,8 @@ std::string_view verdict_name(PeerVerdict verdict) {
     case PeerVerdict::bad_chain: return "bad_chain";
     case PeerVerdict::not_yet_valid: return "not_yet_valid";
     case PeerVerdict::expired: return "expired";
+    case PeerVerdict::revoked: return "revoked";
+    case PeerVerdict::no_revocation_list: return "no_revocation_list";
     case PeerVerdict::wrong_name: return "wrong_name";
     case PeerVerdict::ok: return "ok";
   }
@@ -51,15 +55,28 @@ std::expected<TrustStore, std::string> TrustStore::read(Bytes pem, crypto::Libra
       ++store.unreadable_;
       continue;
     }
-    store.roots_.push_back({parsed->subject, std::move(*der)});
+    store.roots_.push_back({parsed->subject, parsed->may_issue, std::move(*der)});
   }
   if (store.roots_.empty()) return std::unexpected("holds no usable certificate in PEM");
   std::ranges::sort(store.roots_, {}, &Root::subject);
   return store;
 }
 
+std::expected<void, std::string> TrustStore::revoke_by(Bytes pem) {
+  const auto blocks = pem_blocks(as_text(pem));
+  if (!blocks) return std::unexpected("a PEM block does not end");
+  for (const PemBlock& block : *blocks) {
+    if (block.label != "X509 CRL") continue;
+    auto der = pem_bytes(block);
+    if (!der || !is_sequence(*der)) return std::unexpected("holds a revocation list that cannot be read");
+    revocations_.push_back(std::move(*der));
+  }
+  if (revocations_.empty()) return std::unexpected("holds no revocation list in PEM");
+  return {};
+}
+
 // From the peer's certificate up: whose issuer is a root, the path is whole.
-PeerVerdict TrustStore::judge(PeerChain chain, std::span<const std::string_view> names, crypto::LibraryWorld& world) const {
+PeerVerdict TrustStore::judge(PeerChain chain, std::span<const std::string_view> names, crypto::LibraryWorld& world, PeerRole role) const {
   if (chain.empty()) return PeerVerdict::none;
   const crypto::LibraryCalls calls{world};
   start_library();
@@ -83,10 +100,12 @@ PeerVerdict TrustStore::judge(PeerChain chain, std::span<const std::string_view>
       roots = std::ranges::equal_range(roots_, top.issuer, {}, &Root::subject);
     }
     std::vector<Bytes> anchors;
-    for (const Root& root : roots) anchors.push_back(root.der);
-    verdict = verify_path(anchors, chain, path);
+    for (const Root& root : roots)
+      if (role == PeerRole::server || root.may_issue) anchors.push_back(root.der);
+    if (anchors.empty()) return PeerVerdict::bad_chain;
+    verdict = verify_path(anchors, chain, path, revocations_);
   }
-  if (verdict == PeerVerdict::ok && !own->may_serve) return PeerVerdict::bad_chain;
+  if (verdict == PeerVerdict::ok && !(role == PeerRole::server ? own->may_serve : own->may_ask)) return PeerVerdict::bad_chain;
   if (verdict == PeerVerdict::ok && !is_for(*own, names)) return PeerVerdict::wrong_name;
   return verdict;
 }

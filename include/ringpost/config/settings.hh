@@ -27,6 +27,8 @@ constexpr bool is_submission(ListenerRole role) { return role == ListenerRole::s
 enum class BareNewline : std::uint8_t { refuse, repair };
 /// TLS on a listener: never, for who asks for it (STARTTLS), for everybody who has mail, or before the first word.
 enum class ListenerTls : std::uint8_t { none, offered, required, implicit };
+/// Whether clients are asked for a certificate under TLS, and must have one.
+enum class ClientCertificates : std::uint8_t { none, optional, required };
 /// Who says where a connection comes from: its socket, or the proxy that passes it on, in the PROXY protocol.
 enum class ProxyProtocol : std::uint8_t { no, required };
 /// The oldest version that is spoken.
@@ -42,6 +44,7 @@ struct Listener {
   BareNewline bare_newline = BareNewline::refuse;
   Duration greeting_delay{};  ///< who talks within it, before our banner, is refused
   ListenerTls tls = ListenerTls::none;
+  ClientCertificates client_certificates = ClientCertificates::none;
   ProxyProtocol proxy_protocol = ProxyProtocol::no;
   std::vector<Network> proxy_peers;  ///< who may speak it; others are closed
   friend bool operator==(const Listener&, const Listener&) = default;
@@ -150,6 +153,7 @@ struct Settings {
 
   struct Relay {
     std::vector<Network> clients;
+    std::vector<std::string> client_certificates;  ///< hosts, in lower case, sorted; may hold "*.example.org"
     std::vector<std::string> domains;  ///< ours: lower case, sorted; may hold "*.example.org"
   } relay;
 
@@ -185,6 +189,10 @@ struct Settings {
     bool mta_sts = false;  ///< policies that domains publish are asked for
     /// What stood in it when these settings were made. The program reads it; null where it cannot be had: then nobody is verified.
     std::shared_ptr<const tls::TrustStore> trust;
+    std::string client_ca_file;   ///< empty: no client's certificate is good
+    std::string client_crl_file;  ///< empty: none is revoked
+    /// What stood in both when these settings were made. The program reads it; null: nobody's is good.
+    std::shared_ptr<const tls::TrustStore> clients;
   } tls;
 
   struct Auth {

@@ -148,6 +148,18 @@ struct TlsResult {
   friend bool operator==(const TlsResult&, const TlsResult&) = default;
 };
 
+/// How a client said who it is. Numbers are part of the format.
+enum class Authentication : std::uint8_t {
+  plain = 1,
+  login = 2,
+  scram_sha_256 = 3,
+  scram_sha_256_plus = 4,
+  external = 5,
+  oauthbearer = 6,
+  xoauth2 = 7,
+  client_certificate = 8,  ///< without AUTH: by relay.client_certificates
+};
+
 /// Words of the configuration, at most kBytesMax octets of them; longer ones are cut and end in "...".
 struct SettingText {
   static constexpr std::size_t kBytesMax = 64;
@@ -200,6 +212,7 @@ struct Event {
   std::optional<SettingText> after;      ///< its value from now on; absent: it is not set any more
   std::optional<AddressHash> login;      ///< who has authenticated, or was said to
   std::optional<TlsResult> tls;          ///< of the connection to the next hop
+  std::optional<Authentication> authentication;  ///< of the client
   friend bool operator==(const Event&, const Event&) = default;
 };
 
@@ -209,6 +222,7 @@ std::string_view name_of(Kind kind);
 std::string_view name_of(Class value);
 std::string_view name_of(Process process);
 std::string_view name_of(Reason reason);
+std::string_view name_of(Authentication authentication);
 std::string_view name_of(TlsResult::Policy policy);
 std::string_view name_of(TlsResult::Shortfall shortfall);
 

@@ -28,6 +28,7 @@ class Client final : public Authenticator, public Web {
 
   runtime::Task<Result<std::optional<Login>>> check_password(Visit visit, std::string_view login, std::string_view password) override;
   runtime::Task<Result<ScramAnswer>> scram_keys(Visit visit, std::string_view login) override;
+  runtime::Task<Result<std::optional<Login>>> admit(Visit visit, std::string_view login) override;
 
   runtime::Task<Result<WebAnswer>> fetch_policy(std::string_view domain, std::vector<IpAddress> addresses) override;
   runtime::Task<Result<WebAnswer>> post_report(std::string_view uri, std::vector<IpAddress> addresses, Bytes report) override;
@@ -41,6 +42,7 @@ class Client final : public Authenticator, public Web {
   runtime::Task<Result<SecretBytes>> ask(protocol::Kind kind, Duration patience, Encode encode);
   runtime::Task<Result<SecretBytes>> ask_about_login(protocol::Kind kind, protocol::LoginRequest request);
   runtime::Task<Result<WebAnswer>> ask_web(protocol::Kind kind, protocol::WebRequest request);
+  runtime::Task<Result<std::optional<Login>>> ask_for_login(protocol::Kind kind, protocol::LoginRequest request);
   runtime::Task<Result<>> connect();
   runtime::Task<void> read_answers();
   void give_up(Error why);

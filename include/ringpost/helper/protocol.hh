@@ -28,6 +28,7 @@ enum class Kind : std::uint8_t {
   scram_keys = 2,
   fetch_policy = 3,
   post_report = 4,
+  admit = 5,  ///< the login has been proven by other means
 };
 
 enum class Status : std::uint16_t {
@@ -44,7 +45,7 @@ struct Header {
   std::uint32_t id = 0;  ///< a reply has its request's
 };
 
-/// check_password and scram_keys (then without a password).
+/// Of every kind; a password with check_password only.
 struct LoginRequest {
   std::string_view scope;
   IpAddress client;
@@ -56,7 +57,8 @@ struct Account {
   std::string login;
   std::vector<std::string> senders;
 };
-struct PasswordReply {
+/// To check_password and admit.
+struct LoginReply {
   bool right = false;
   Account account;  ///< empty unless right
 };
@@ -77,14 +79,14 @@ std::optional<Header> decode_header(Bytes frame);
 SecretBytes encode_status(std::uint32_t id, Kind kind, Status status);
 
 SecretBytes encode(std::uint32_t id, Kind kind, const LoginRequest& request);
-SecretBytes encode(std::uint32_t id, const PasswordReply& reply);
+SecretBytes encode(std::uint32_t id, Kind kind, const LoginReply& reply);
 SecretBytes encode(std::uint32_t id, const KeysReply& reply);
 SecretBytes encode(std::uint32_t id, Kind kind, const WebRequest& request);
 SecretBytes encode(std::uint32_t id, Kind kind, const WebAnswer& answer);
 
 /// Nothing: malformed. Lifetime of views: of `frame`.
 std::optional<LoginRequest> decode_request(Bytes frame);
-std::optional<PasswordReply> decode_password_reply(Bytes frame);
+std::optional<LoginReply> decode_login_reply(Kind kind, Bytes frame);
 std::optional<KeysReply> decode_keys_reply(Bytes frame);
 std::optional<WebRequest> decode_web_request(Bytes frame);
 std::optional<WebAnswer> decode_web_answer(Bytes frame);

@@ -23,12 +23,13 @@ struct Submitter {
   config::ListenerRole role = config::ListenerRole::relay;  ///< of the listener
   IpAddress client;
   bool authenticated = false;
+  bool certified = false;  ///< it may relay by its certificate
 };
 
 /// What to answer to a RCPT for `recipient` from `from`.
 ///
-/// Mail for our own domains (relay.domains) is taken from everybody on role mx, mail for anywhere from relay.clients on the roles mx
-/// and relay, and on all roles from who has authenticated.
+/// Mail for our own domains (relay.domains) is taken from everybody on role mx, mail for anywhere from relay.clients and
+/// relay.client_certificates on the roles mx and relay, and on all roles from who has authenticated.
 /// Whoever is welcome may still name a recipient that does not exist, or a domain whose route refuses it.
 /// Lifetime: the reply's text is of `settings` or a literal.
 RecipientAnswer answer_recipient(const config::Settings& settings, const Submitter& from, const smtp::Path& recipient);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 
 #include "ringpost/base/socket_address.hh"
 
@@ -13,7 +14,10 @@ inline bool is_listed(const IpAddress& address, std::span<const Network> network
   return false;
 }
 
-/// True when `client` stands in one of the networks the operator listed (`relay.clients`); nothing else makes a relay.
+/// True when a host of these names (of its verified certificate) is one the operator listed (`relay.client_certificates`, sorted).
+bool may_relay(std::span<const std::string> certified_names, std::span<const std::string> listed);
+
+/// True when `client` stands in one of the networks the operator listed (`relay.clients`).
 inline bool may_relay(const IpAddress& client, std::span<const Network> clients) {
   return is_listed(client, clients);
 }

@@ -39,6 +39,7 @@ class Envelope {
   bool eight_bit_body = false;  ///< MAIL had BODY=8BITMIME
   IpAddress client;
   std::string login;  ///< who has authenticated; empty: nobody
+  std::optional<event::Authentication> authentication;  ///< how, or what else than its address the client relays by
   bool held = false;  ///< it is kept for an operator to look at: its login has sent too much
 
  private:
@@ -82,7 +83,7 @@ class Intake {
   /// Starts a message. May wait for a staging buffer, until `deadline`. Errors: as write().
   virtual runtime::Task<Result<std::unique_ptr<Incoming>>> begin(Instant deadline) = 0;
   /// Tells the audit log that somebody could not prove to be `login` (an observational event).
-  virtual void login_refused(const IpAddress& client, std::string_view login) = 0;
+  virtual void login_refused(const IpAddress& client, std::string_view login, event::Authentication authentication) = 0;
   /// Tells the audit log about a message that was refused (an observational event).
   virtual void refused(const Envelope& envelope, std::uint64_t size, const Refusal& refusal) = 0;
 };

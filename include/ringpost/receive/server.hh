@@ -72,22 +72,23 @@ class Server {
   runtime::Task<void> run_session(Fd socket, Listening& listening);
   runtime::Task<void> turn_away(Fd socket, smtp::Reply reply, bool in_clear);
   void take_certificates();
-  tls::ServerContext& tls_context(config::ListenerRole role);
-  bool can_start_tls(config::ListenerRole role) { return surroundings_.tls && tls_context(role).has_certificates(); }
+  tls::ServerContext& tls_context(const config::Listener& listener);
+  bool can_start_tls(const config::Listener& listener) { return surroundings_.tls && tls_context(listener).has_certificates(); }
   bool runs(const Session* session) const;
   bool admit(policy::ConnectionPlace& place, const config::Settings& settings, const IpAddress& client);
   void log_without_header(const IpAddress& peer);
   void log_early_talker(const IpAddress& client);
+  void log_bad_certificate(const IpAddress& client, tls::PeerVerdict verdict);
 
   Surroundings surroundings_;
   std::shared_ptr<const config::Settings> settings_;
   runtime::Scope scope_;
   runtime::Signal session_ended_;
   std::vector<std::unique_ptr<Listening>> listening_;
-  std::vector<std::unique_ptr<tls::ServerContext>> tls_contexts_;  // by role; made when one is wanted
+  std::vector<std::unique_ptr<tls::ServerContext>> tls_contexts_;  // by role and client_certificates; made when one is wanted
   std::vector<Session*> sessions_;
   bool stopping_ = false;
-  LogLimit refused_log_, early_log_, headers_log_;
+  LogLimit refused_log_, early_log_, headers_log_, certificates_log_;
 };
 
 }  // namespace ringpost::receive

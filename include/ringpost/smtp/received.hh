@@ -32,6 +32,7 @@ struct ReceivedTrace {
   std::string_view tls_cipher;   ///< IANA's name, for the tls clause of RFC 8314 section 4.3; empty: none
   std::string_view tls_group;    ///< of the key exchange, for that clause; empty: none
   std::string_view tls_version;  ///< "TLSv1.3", for a comment behind it
+  std::string_view authentication;  ///< how the client said who it is, for a comment: "scram-sha-256"; empty: it did not
   MessageId id;
   std::string_view for_address;  ///< empty: no for clause, as privacy wants (RFC 5321 section 7.6)
   WallTime at;

@@ -27,8 +27,10 @@ struct Handshake {
   std::string_view group;  ///< of the key exchange: "X25519"; lasts for ever; empty: none was needed
   bool resumed = false;    ///< an earlier session goes on
   /// Client: what the peer's certificate is worth by the trust store and the names asked for, or what the judge said instead.
+  /// Server: what it is worth by the authorities for clients; none where it was not asked for.
   PeerVerdict peer = PeerVerdict::none;
   std::vector<std::byte> peer_certificate;  ///< client: DER, the peer's own
+  std::vector<std::string> peer_hosts, peer_mailboxes;  ///< server: DNS names and rfc822Names of a certificate that is `ok`
   /// tls-exporter (RFC 9266) for channel binding. Nothing: the peer lacks what makes it unique (RFC 7627).
   std::optional<std::array<std::byte, 32>> channel_binding;
 };

@@ -107,11 +107,20 @@ class Engine final : public crypto::LibraryWorld {
   HandshakeGate gate_;
 };
 
+/// Whether clients are asked for a certificate.
+enum class ClientCertificates : std::uint8_t {
+  none,
+  optional,  ///< what it is worth stands in Handshake::peer
+  required,  ///< without a good one there is no handshake
+};
+
 struct ServerOptions {
   std::string hostname;         ///< whose certificate answers a client that names nobody we know
   std::string role = "server";  ///< tickets are good for listeners of one role only
   TicketRoot tickets;           ///< the same on every shard
   Duration ticket_period = std::chrono::hours(6);
+  /// Where clients are asked, no session is resumed: each handshake shows the certificate anew, and it is judged anew.
+  ClientCertificates client_certificates = ClientCertificates::none;
 };
 
 /// The server's side for one listener role.
@@ -125,7 +134,9 @@ class ServerContext {
   ~ServerContext();
 
   /// Handshakes from now on use these. Errors: text for the operator; the old ones stay.
-  std::expected<void, std::string> use(std::span<const Certificate* const> certificates, Version minimum = Version::tls12);
+  /// `clients`: by whom clients' certificates are judged; null: nobody's is good.
+  std::expected<void, std::string> use(std::span<const Certificate* const> certificates, Version minimum = Version::tls12,
+                                       std::shared_ptr<const TrustStore> clients = nullptr);
   /// Without a certificate no handshake succeeds.
   bool has_certificates() const { return !identities_.empty(); }
 
@@ -137,8 +148,12 @@ class ServerContext {
   struct Identity;
   const Identity& choose(std::string_view server_name, bool ecdsa, bool rsa) const;
   Result<> prepare(Secure& secure, const ClientHello& hello);
+  /// Behind each step of a handshake: wolfSSL would keep the authorities that a client sent along.
+  void forget_authorities(WOLFSSL* ssl) const;
 
   Engine& engine_;
+  ClientCertificates client_certificates_;
+  std::shared_ptr<const TrustStore> clients_;
   std::string hostname_;
   TicketKeys tickets_;
   std::chrono::seconds ticket_life_;

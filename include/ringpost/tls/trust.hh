@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ringpost/base/bytes.hh"
+#include "ringpost/base/log.hh"
 #include "ringpost/crypto/library.hh"
 
 namespace ringpost::tls {
@@ -24,13 +25,19 @@ enum class PeerVerdict : std::uint8_t {
   bad_chain,       ///< a signature is wrong, or a certificate may not issue what it issued
   not_yet_valid,
   expired,
+  revoked,
+  no_revocation_list,  ///< whether it is revoked cannot be known: an issuer's list is missing, too old or not its own
   wrong_name,  ///< good, but for somebody else
   ok,
 };
-std::string_view verdict_name(PeerVerdict verdict);
+Literal log_name(PeerVerdict verdict);
+inline std::string_view verdict_name(PeerVerdict verdict) { return log_name(verdict).text(); }
 
 /// The certificates a peer sent, DER, its own first. Views for the time of a call.
 using PeerChain = std::span<const Bytes>;
+
+/// What a peer shows its certificate for.
+enum class PeerRole : std::uint8_t { server, client };
 
 /// Roots that certificates may lead to. Immutable; shards may share one.
 class TrustStore {
@@ -40,6 +47,10 @@ class TrustStore {
   /// Of a PEM file with as many certificates as you like; those that cannot be read are counted and left out.
   /// Errors: text for the operator; there is not one usable certificate in it.
   static std::expected<TrustStore, std::string> read(Bytes pem, crypto::LibraryWorld& world);
+  /// From here on, whatever leads to a root must be covered by revocation lists (CRLs, RFC 5280 section 5) of a PEM file, which are to
+  /// come from each authority on the way.
+  /// Errors: text for the operator; there is not one list in it, or one that cannot be read.
+  std::expected<void, std::string> revoke_by(Bytes pem);
   TrustStore(TrustStore&&) noexcept;
   TrustStore& operator=(TrustStore&&) noexcept;
   ~TrustStore();
@@ -49,12 +60,15 @@ class TrustStore {
 
   /// Pure: the same chain at the same time is worth the same. `names`: one of them must be in the certificate (as a DNS name of
   /// subjectAltName; the common name does not count); none: whose it is does not matter.
+  /// A client's own certificate may be a root, which then is no authority for others.
   /// Source: RFC 5280 section 6, by wolfSSL; RFC 6125.
-  PeerVerdict judge(PeerChain chain, std::span<const std::string_view> names, crypto::LibraryWorld& world) const;
+  PeerVerdict judge(PeerChain chain, std::span<const std::string_view> names, crypto::LibraryWorld& world,
+                    PeerRole role = PeerRole::server) const;
 
  private:
   struct Root;
   std::vector<Root> roots_;
+  std::vector<std::vector<std::byte>> revocations_;
   std::size_t unreadable_ = 0;
 };
 

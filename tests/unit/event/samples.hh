@@ -56,7 +56,9 @@ inline std::vector<Event> one_of_each() {
        .recipients = 1,
        .client = client,
        .reply = ReplyCode{250, 2, 0, 0},
-       .sender = sender});
+       .sender = sender,
+       .login = counting_id<AddressHash>(8),
+       .authentication = Authentication::client_certificate});
   add({.kind = Kind::message_refused,
        .partition = partition,
        .message = message,
@@ -139,7 +141,7 @@ inline std::vector<Event> one_of_each() {
        .client = client,
        .sender = sender,
        .login = counting_id<AddressHash>(7)});
-  add({.kind = Kind::login_refused, .client = client, .login = counting_id<AddressHash>(8)});
+  add({.kind = Kind::login_refused, .client = client, .login = counting_id<AddressHash>(8), .authentication = Authentication::xoauth2});
   return all;
 }
 

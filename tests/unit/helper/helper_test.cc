@@ -32,8 +32,8 @@ std::vector<SecretBytes> frames() {
   std::vector<SecretBytes> all;
   all.push_back(protocol::encode(1, Kind::check_password, {"submission", kClient, "anna", "secret"}));
   all.push_back(protocol::encode(2, Kind::scram_keys, {"submission", kClient, "anna", {}}));
-  all.push_back(protocol::encode(3, protocol::PasswordReply{true, {"anna", {"anna@our.test", "@example.org"}}}));
-  all.push_back(protocol::encode(4, protocol::PasswordReply{}));
+  all.push_back(protocol::encode(3, Kind::check_password, protocol::LoginReply{true, {"anna", {"anna@our.test", "@example.org"}}}));
+  all.push_back(protocol::encode(4, Kind::admit, protocol::LoginReply{}));
   all.push_back(protocol::encode(5, protocol::KeysReply{some_keys(), {"anna", {}}}));
   all.push_back(protocol::encode_status(6, Kind::scram_keys, Status::busy));
   all.push_back(protocol::encode(7, Kind::fetch_policy, protocol::WebRequest{"example.org", {kClient, *IpAddress::parse("192.0.2.1")}, {}}));
@@ -45,7 +45,8 @@ std::vector<SecretBytes> frames() {
 
 /// How many of the decoders take it.
 int readers(Bytes frame) {
-  return static_cast<int>(protocol::decode_request(frame).has_value()) + static_cast<int>(protocol::decode_password_reply(frame).has_value()) +
+  return static_cast<int>(protocol::decode_request(frame).has_value()) + static_cast<int>(protocol::decode_login_reply(Kind::check_password, frame).has_value()) +
+         static_cast<int>(protocol::decode_login_reply(Kind::admit, frame).has_value()) +
          static_cast<int>(protocol::decode_keys_reply(frame).has_value()) + static_cast<int>(protocol::decode_web_request(frame).has_value()) +
          static_cast<int>(protocol::decode_web_answer(frame).has_value());
 }
@@ -58,7 +59,7 @@ TEST(Protocol, what_is_written_is_read_and_nothing_shorter_or_longer) {
   EXPECT_EQ(request->password, "secret");
   EXPECT_EQ(request->scope, "submission");
   EXPECT_EQ(request->client, kClient);
-  const auto reply = protocol::decode_password_reply(all[2].view());
+  const auto reply = protocol::decode_login_reply(Kind::check_password, all[2].view());
   ASSERT_TRUE(reply);
   EXPECT_TRUE(reply->right);
   EXPECT_EQ(reply->account.senders, (std::vector<std::string>{"anna@our.test", "@example.org"}));
@@ -138,9 +139,9 @@ class Scripted {
       EXPECT_TRUE(header && request);
       if (garbage) waiting.push_back(SecretBytes{{std::byte{9}, std::byte{9}}});
       else if (header->kind == Kind::scram_keys) waiting.push_back(protocol::encode(header->id, protocol::KeysReply{some_keys(), {std::string{request->login}, {}}}));
-      else if (request->password == "right") waiting.push_back(protocol::encode(header->id, protocol::PasswordReply{true, {std::string{request->login}, {}}}));
+      else if (request->password == "right") waiting.push_back(protocol::encode(header->id, header->kind, protocol::LoginReply{true, {std::string{request->login}, {}}}));
       else if (request->password == "busy") waiting.push_back(protocol::encode_status(header->id, header->kind, Status::busy));
-      else waiting.push_back(protocol::encode(header->id, protocol::PasswordReply{}));
+      else waiting.push_back(protocol::encode(header->id, header->kind, protocol::LoginReply{}));
       if (waiting.size() < together) continue;
       for (; !waiting.empty(); waiting.pop_back()) (void)co_await ring_.send(socket, waiting.back().view());
     }

@@ -73,6 +73,17 @@ TEST(Relay, only_listed_networks_relay) {
   EXPECT_FALSE(may_relay(ip("127.0.0.1"), {}));
 }
 
+TEST(Relay, hosts_relay_by_the_names_of_their_certificate) {
+  using Names = std::vector<std::string>;
+  const Names listed{"*.hosts.example", "one.example"};
+  EXPECT_TRUE(may_relay(Names{"other.example", "ONE.example"}, listed));
+  EXPECT_TRUE(may_relay(Names{"a.b.hosts.example"}, listed));
+  for (const char* name : {"hosts.example", "two.example", "one.example.evil.example", "evil-one.example", "*.hosts.example", "*.example", ""})
+    EXPECT_FALSE(may_relay(Names{name}, listed)) << name;
+  EXPECT_FALSE(may_relay(Names{}, listed));
+  EXPECT_FALSE(may_relay(Names{"one.example"}, Names{}));
+}
+
 TEST(Permits, the_limit_holds_and_shares_are_even) {
   PermitBook book{4, 10};
   for (std::size_t shard = 0; shard < 4; ++shard) book.want(shard, 100);

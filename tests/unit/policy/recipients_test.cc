@@ -70,6 +70,14 @@ TEST(Recipients, mail_for_our_domains_is_taken_from_everybody_on_role_mx_only) {
   EXPECT_EQ(ask(own, ListenerRole::mx, kOwn, "<u%x@us.example>"), "250") << "who may send to anywhere may do so in any way";
 }
 
+TEST(Recipients, by_a_certificate_hosts_relay_where_nobody_has_to_log_in) {
+  const config::Settings all = settings();
+  const smtp::Path recipient = smtp::parse_forward_path("<u@ext.example>", smtp::Utf8::refused);
+  for (const auto& [role, welcome] : {std::pair{ListenerRole::relay, true}, std::pair{ListenerRole::mx, true}, std::pair{ListenerRole::submission, false},
+                                      std::pair{ListenerRole::submissions, false}})
+    EXPECT_EQ(!answer_recipient(all, {.role = role, .client = kStranger, .certified = true}, recipient).refusal, welcome) << static_cast<int>(role);
+}
+
 TEST(Recipients, postmaster_is_always_there) {
   const config::Settings listed = settings("recipients.us.example = file:/users\n");
   for (std::string_view path : {"<postmaster>", "<PostMaster>", "<postmaster@us.example>", "<POSTMASTER@x.us.example>", "<\"postmaster\"@us.example>"})

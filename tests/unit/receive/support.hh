@@ -50,7 +50,7 @@ class MemoryIntake final : public Intake {
   }
   Task<Result<std::unique_ptr<Incoming>>> begin(Instant deadline) override;
   void refused(const Envelope& envelope, std::uint64_t size, const Refusal& refusal) override { refusals.push_back(refusal); }
-  void login_refused(const IpAddress& client, std::string_view login) override { logins_refused.emplace_back(login); }
+  void login_refused(const IpAddress& client, std::string_view login, event::Authentication) override { logins_refused.emplace_back(login); }
 
   /// True when this call, counted over begin, write and commit, is the one that fails.
   bool fails() { return ++calls == fail_at; }
@@ -144,6 +144,14 @@ class OneAccount final : public helper::Authenticator {
     const std::array<std::byte, 16> salt{};
     auto keys = sasl::make_scram_keys(is_anna(login) ? "correct horse" : "nobody's", salt, sasl::kScramIterationsMin);
     co_return helper::ScramAnswer{std::move(*keys), is_anna(login) ? anna() : helper::Login{std::string{login}, {}}};
+  }
+
+  Task<Result<std::optional<helper::Login>>> admit(helper::Visit, std::string_view login) override {
+    ++asked;
+    co_await ring_.sleep_for(delay);
+    if (away) co_return std::unexpected(Error{Errc::unavailable});
+    if (!is_anna(login)) co_return std::nullopt;
+    co_return anna();
   }
 
   Duration delay = milliseconds{20};

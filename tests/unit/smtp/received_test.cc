@@ -41,11 +41,13 @@ TEST(Received, with_every_clause) {
   trace.tls_cipher = "TLS_AES_256_GCM_SHA384";
   trace.tls_group = "X25519";
   trace.tls_version = "TLSv1.3";
+  trace.authentication = "scram-sha-256";
   trace.for_address = "a@b.example";
   EXPECT_EQ(written(trace),
             "Received: from client.example ([IPv6:2001:db8::1])\r\n"
             "\tby mx.example.org with UTF8SMTPSA\r\n"
             "\ttls TLS_AES_256_GCM_SHA384 group X25519 (TLSv1.3)\r\n"
+            "\t(authentication: scram-sha-256)\r\n"
             "\tid abababababababababababababababab\r\n"
             "\tfor <a@b.example>;\r\n"
             "\tSun, 22 Nov 2026 18:35:15 +0000\r\n");
