@@ -13,6 +13,7 @@
 #include "ctl/queue.hh"
 #include "ctl/server.hh"
 #include "ctl/top.hh"
+#include "ctl/tune.hh"
 #include "ctl/user.hh"
 #include "programs/config_files.hh"
 
@@ -92,6 +93,7 @@ int main(int argc, char** argv) {
   auto* stop = app.add_subcommand("stop", "Stop the server in order; a new one may be started at once, it waits for the end of the old one");
   QueueCommands queue{app};
   UserCommands user{app};
+  TuneCommands tune{app};
   auto* destinations = app.add_subcommand("destinations", "The hosts that mail went to lately: connections, permits, back-off");
   destinations->add_flag("--json", as_json, "One JSON object a line, for each shard");
   auto* explain = app.add_subcommand("explain", "Where mail for an address goes, and why it would wait");
@@ -116,6 +118,7 @@ int main(int argc, char** argv) {
 
   try {
     if (*spool) run_spool_tool(config_path, spool->remaining());
+    if (tune.is_wanted()) return tune.run(config_path);
     if (user.is_wanted()) {
       user.run(config_path);
       return 0;
