@@ -126,6 +126,23 @@ struct Checker {
     }
   }
 
+  /// Who we are to next hops: whole, and for nobody else to hear.
+  void hop_logins(const Settings& s) {
+    for (const DestinationLimits& each : s.destinations) {
+      const std::string prefix = "destination." + each.domain + ".", name = prefix + "auth.username", file = prefix + "auth.password_file",
+                        tls = prefix + "tls", certificate = prefix + "tls_certificate";
+      if (!sound({name, file, tls, certificate})) continue;
+      if (each.login.username.empty() != each.login.password_file.empty())
+        report({each.login.username.empty() ? file : name},
+               "a login is a name and a password: " + (each.login.username.empty() ? name : file) + " is missing");
+      else if (!each.login.username.empty() && !demands_tls(each.tls))
+        report({name, tls}, "a password is not for everybody to hear: set " + tls + " = verify (or dane, or encrypt)");
+      const auto& known = s.tls.certificates;
+      if (!each.tls_certificate.empty() && std::ranges::find(known, each.tls_certificate, &CertificateFiles::name) == known.end())
+        report({certificate}, "there is no tls.certificate." + each.tls_certificate + ".chain");
+    }
+  }
+
   void certificates(const Settings& s) {
     for (const CertificateFiles& each : s.tls.certificates) {
       const std::string prefix = "tls.certificate." + each.name + ".", chain = prefix + "chain", key = prefix + "key";
@@ -151,6 +168,7 @@ void find_contradictions(const Settings& s, const OriginOf& origin_of, const IsS
   check.client_certificates(s);
   check.dane(s);
   check.mta_sts(s);
+  check.hop_logins(s);
   check.at_most("retry.first", s.retry.first, "retry.max", s.retry.max, true);
   check.at_most("retry.max", s.retry.max, "queue.lifetime", s.queue.lifetime, false);
   check.at_most("callout.positive_ttl", s.callout.positive_ttl, "callout.stale_ttl", s.callout.stale_ttl, false);

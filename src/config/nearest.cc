@@ -29,7 +29,10 @@ std::string instance_in(std::string_view written, const Key& key) {
   // The instance begins behind as many dots as in the key.
   std::size_t first = written.find('.');
   for (auto more = std::ranges::count(key.family(), '.'); --more > 0 && first != written.npos;) first = written.find('.', first + 1);
-  const std::size_t last = key.name.ends_with(key.placeholder()) ? written.size() : written.rfind('.');
+  // It ends before as many as follow there.
+  const std::string_view behind = key.name.substr(key.family().size() + key.placeholder().size());
+  std::size_t last = written.size();
+  for (auto dots = std::ranges::count(behind, '.'); dots > 0 && last != written.npos && last > 0; --dots) last = written.rfind('.', last - 1);
   if (first == written.npos || first >= last) return std::string{key.placeholder()};
   std::string instance{written.substr(first + 1, last - first - 1)};
   if (key.placeholder() != "DOMAIN") return instance;

@@ -42,6 +42,7 @@ std::string words_for(const Key& key) {
     case Type::integer: return "integer";
     case Type::bytes: return "bytes";
     case Type::duration: return "duration";
+    case Type::text: return "text";
     case Type::host_name: return "host name";
     case Type::path: return "path";
     case Type::address: return "IP:PORT";
@@ -527,6 +528,28 @@ constexpr Key kTable[] = {
                  "the same, else to hosts that DOMAIN's MTA-STS policy names (RFC 8461), with certificates for them, also while it "
                  "only tests; without a policy not at all. auto: dane where there are such records, else as the MTA-STS policy says, else "
                  "opportunistic."}),
+    key<MEMBER_OF(destinations, DestinationLimits::domain, tls_certificate)>(
+        {.name = "destination.DOMAIN.tls_certificate",
+         .type = Type::text,
+         .fallback = "none",
+         .auto_word = "none",
+         .help = "NAME of the tls.certificate.NAME that is shown to such a host, DOMAIN as for destination.DOMAIN.tls, when it asks who we are."}),
+    key<MEMBER_OF(destinations, DestinationLimits::domain, login.username)>(
+        {.name = "destination.DOMAIN.auth.username",
+         .type = Type::text,
+         .fallback = "none",
+         .auto_word = "none",
+         .help = "Who we are to such a host, DOMAIN as for destination.DOMAIN.tls: a smart host that takes mail from users alone. The strongest "
+                 "of SCRAM-SHA-256-PLUS, SCRAM-SHA-256, PLAIN and LOGIN that it offers is used, and only under TLS: it needs "
+                 "destination.DOMAIN.tls = verify (or dane, or encrypt where nobody can stand between). Where it refuses, mail waits."}),
+    key<MEMBER_OF(destinations, DestinationLimits::domain, login.password_file)>(
+        {.name = "destination.DOMAIN.auth.password_file",
+         .type = Type::path,
+         .fallback = "none",
+         .auto_word = "none",
+         .help = "The password for that, as the first line of a file: /etc/ringpost/smarthost.password, or a systemd credential "
+                 "(/run/credentials/ringpostd.service/NAME). Read at start, at a reload and when it changes; what only root can read is read at "
+                 "start alone. It is never shown, logged or written anywhere."}),
     key<MEMBER_OF(destinations, DestinationLimits::domain, connections_max)>(
         {.name = "destination.DOMAIN.connections_max",
          .type = Type::integer,

@@ -18,6 +18,7 @@ constexpr Unit kTimeUnits[] = {
 
 constexpr std::string_view kSeparators = ", \t";
 constexpr std::uint16_t kSmtpPort = 25;
+constexpr std::size_t kTextBytesMax = 255;
 
 constexpr Unit kRateUnits[] = {{"/s", 1'000'000'000}, {"/m", 60'000'000'000}, {"/h", 3'600'000'000'000}};
 
@@ -163,6 +164,11 @@ bool parse_value(const Key& key, std::string_view text, std::string& out, std::s
     return true;
   }
   if (std::ranges::any_of(text, is_control)) return refuse(reason, in_quotes(text) + " holds a control character");
+  if (key.type == Type::text) {
+    if (text.empty() || text.size() > kTextBytesMax) return refuse(reason, in_quotes(text) + " is not 1 to " + std::to_string(kTextBytesMax) + " octets of text");
+    out = text;
+    return true;
+  }
   return key.type == Type::path ? parse_path(text, out, reason) : parse_host_name(text, out, reason);
 }
 

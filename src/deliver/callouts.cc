@@ -134,7 +134,7 @@ runtime::Task<void> Callouts::place(Question& question) {
   if (ring_.now() < line->rests_until) co_return answer(question, {});
   line->addresses = way.addresses;
   line->protocol = way.lmtp ? Protocol::lmtp : Protocol::smtp;
-  line->security = {way.tls, way.tls_name, tls_, way.proofs, way.sts.cached};
+  line->security = {.policy = way.tls, .name = way.tls_name, .context = tls_, .proofs = way.proofs, .sts = way.sts.cached, .shows = way.shows};
   line->questions.push_back(&question);
   if (line->idle > 0) {
     line->work.notify_one();

@@ -38,7 +38,11 @@ Connection::Connection(runtime::Ring& ring, std::shared_ptr<const config::Settin
       security_(std::move(security)),
       proof_(security_.proofs ? proof_of(*security_.proofs, target) : nullptr),
       protection_(protection(security_.policy, proof_, security_.sts ? &security_.sts->policy : nullptr)),
-      parser_(std::make_unique<smtp::ReplyParser>()) {}
+      parser_(std::make_unique<smtp::ReplyParser>()) {
+  if (security_.shows.empty()) return;
+  const auto own = std::ranges::find(settings_->destinations, security_.shows, &config::DestinationLimits::domain);
+  if (own != settings_->destinations.end()) own_ = &*own;
+}
 
 Connection::~Connection() = default;
 
@@ -62,7 +66,9 @@ runtime::Task<Outcome> Connection::open(Instant latest) {
   if (greeting->code != 220) co_return std::unexpected(unwelcome(*greeting));
   auto welcomed = co_await say_hello();
   if (!welcomed) co_return welcomed;
-  co_return co_await secure();
+  auto secured = co_await secure();
+  if (!secured) co_return secured;
+  co_return co_await log_in();
 }
 
 runtime::Task<Outcome> Connection::say_hello() {
@@ -129,20 +135,19 @@ void Connection::queue_line(std::initializer_list<std::string_view> parts) {
 
 // Commands go out only when every answer is in. Whatever lies here already was said unasked, and taking it for the answer to
 // what follows could make "delivered" of a message nobody took.
-runtime::Task<Outcome> Connection::flush(Duration patience) {
+runtime::Task<Outcome> Connection::in_step() {
   if (input_.empty() && channel_->ready()) {
     auto next = co_await channel_->next(ring_.now());
-    if (!next) {
-      out_.clear();
-      co_return std::unexpected(broken(next.error()));
-    }
+    if (!next) co_return std::unexpected(broken(next.error()));
     input_ = std::move(*next);
   }
-  if (!input_.empty()) {
-    out_.clear();
-    co_return std::unexpected(broken({Errc::protocol}));
-  }
-  auto sent = co_await send_all(as_bytes(out_), patience);
+  if (!input_.empty()) co_return std::unexpected(broken({Errc::protocol}));
+  co_return Outcome{};
+}
+
+runtime::Task<Outcome> Connection::flush(Duration patience) {
+  auto sent = co_await in_step();
+  if (sent) sent = co_await send_all(as_bytes(out_), patience);
   out_.clear();
   co_return sent;
 }
@@ -214,6 +219,10 @@ void Connection::fill(RecipientResult& result, const Answer& answer) const {
     result.verdict = RecipientResult::Verdict::delivered;
     result.reports = capabilities_.dsn;
     result.reason = event::Reason::none;
+  } else if (answer.code == 530) {
+    // What is missing is ours to set right (RFC 4954 section 6, RFC 3207 section 4).
+    result.verdict = RecipientResult::Verdict::deferred;
+    result.reason = event::Reason::hop_login_demanded;
   } else if (answer.code >= 500) {
     result.verdict = RecipientResult::Verdict::failed;
     result.reason = event::Reason::next_hop_refused;

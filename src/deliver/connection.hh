@@ -12,6 +12,7 @@
 #include "ringpost/deliver/outgoing.hh"
 #include "ringpost/deliver/proof.hh"
 #include "ringpost/runtime/ring.hh"
+#include "ringpost/sasl/client.hh"
 #include "ringpost/smtp/extensions.hh"
 #include "ringpost/smtp/reply_parser.hh"
 #include "ringpost/tls/channel.hh"
@@ -27,6 +28,7 @@ struct HopMemory {
     Instant until{};
   };
   std::vector<InClear> in_clear;
+  std::optional<sasl::ScramClientKeys> login_keys;  ///< of our login there
 };
 
 class TlsSessions;
@@ -40,6 +42,7 @@ struct Security {
   std::shared_ptr<const transport::CachedPolicy> sts;  ///< the MTA-STS policy of the domains whose mail it is; null: they have none
   TlsSessions* sessions = nullptr;              ///< null: each handshake is a whole one
   std::string session_scope;                    ///< sessions are good within it only
+  std::string shows;  ///< the entry of `destination` whose login and certificate say who we are; empty: nobody
 };
 
 /// LMTP (RFC 2033) is SMTP with another greeting, and with an answer for each recipient behind the message.
@@ -70,8 +73,8 @@ class Connection {
   Connection(const Connection&) = delete;
   ~Connection();
 
-  /// Connects, reads the greeting, says EHLO (HELO to a hop that does not know it), and secures the connection as its policy asks;
-  /// all of it by `latest`.
+  /// Connects, reads the greeting, says EHLO (HELO to a hop that does not know it), secures the connection as its policy asks, and
+  /// logs in where there is a login; all of it by `latest`.
   runtime::Task<Outcome> open(Instant latest = kNever);
   /// One or more transactions (the hop's limits decide) for the recipients that wait and have no result in `attempt`.
   ///
@@ -125,6 +128,7 @@ class Connection {
   runtime::Task<void> reset();
   bool limit_reached() const;
   void queue_line(std::initializer_list<std::string_view> parts);
+  runtime::Task<Outcome> in_step();
   runtime::Task<Outcome> flush(Duration patience);
   runtime::Task<Outcome> send_all(Bytes bytes, Duration patience);
   runtime::Task<std::expected<Answer, Trouble>> read_reply(Duration patience, smtp::Capabilities* capabilities = nullptr);
@@ -140,11 +144,19 @@ class Connection {
   runtime::Task<Outcome> shake_hands();
   std::string key_of_session(std::string_view server_name) const;
   void keep_session();
+  const tls::Certificate* own_certificate() const;
   bool wants_tls() const;
   event::TlsResult result_so_far() const;
   Outcome in_clear(event::TlsResult::Shortfall why);
   Trouble insecure(event::Reason reason, std::string_view text);
   Trouble in_vain(Trouble trouble);
+
+  // login.cc: AUTH
+  runtime::Task<Outcome> log_in();
+  runtime::Task<Outcome> converse(sasl::ClientExchange& exchange, std::string_view command);
+  runtime::Task<Outcome> say_words(std::string_view command, std::optional<Bytes> words);
+  Trouble not_logged_in(const Answer& answer);
+  Trouble no_login(event::Reason reason, const event::ReplyCode& reply, std::string_view text);
 
   // transaction.cc: envelope and what became of it
   Outcome fits(const Outgoing& outgoing, const Attempt& attempt) const;
@@ -178,6 +190,7 @@ class Connection {
   HopMemory& hop_;
   std::uint64_t messages_max_;
   Security security_;
+  const config::DestinationLimits* own_ = nullptr;  // what `security_.shows` names; null: there is none
   const HostProof* proof_;
   Protection protection_;
   std::optional<event::TlsResult> tls_result_;

@@ -90,6 +90,9 @@ std::string_view explanation_of(Reason reason) {
     case Reason::sts_missing:
     case Reason::sts_mx_mismatch:
     case Reason::resolver_not_validating: return "the next server could not be reached in the secure way that is set for it";
+    case Reason::hop_login_refused:
+    case Reason::hop_login_impossible:
+    case Reason::hop_login_demanded: return "the next server does not take mail from this one";
     case Reason::dns_no_such_domain: return "the domain does not exist";
     case Reason::null_mx: return "the domain takes no mail";
     case Reason::no_mail_host:

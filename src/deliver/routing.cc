@@ -75,7 +75,10 @@ Way Deliverer::way_of(const config::Route& route, std::string_view address) cons
   }
   // Hosts that DNS names are nobody's word for who they are: the policy is that of the recipients' domain.
   const config::LowerDomain name{route.kind == config::Route::Kind::mx ? std::string_view{way.domain} : std::string_view{route.host}};
-  if (const auto limits = config::most_specific(settings_->destinations, name.text(), &config::DestinationLimits::domain)) way.tls = limits->tls;
+  if (const auto limits = config::most_specific(settings_->destinations, name.text(), &config::DestinationLimits::domain)) {
+    way.tls = limits->tls;
+    if (limits->shows_who_we_are()) way.shows = limits->domain;
+  }
   const bool is_name = route.is_next_hop() && !route.host.starts_with('/') && !IpAddress::parse(route.host);
   if (is_name || way.tls == config::TlsPolicy::verify) way.tls_name = name.text();
   return way;
@@ -110,6 +113,7 @@ std::string Deliverer::site_key(const Way& way) {
     for (const HostProof& proof : way.hosts->proofs)
       if (!transport::matches(*sts, proof.host)) key += " -" + proof.host;
   }
+  if (!way.shows.empty()) key += " as=" + way.shows;
   // The same hosts may be proven for one domain and not for another, whose zone is not signed.
   if (!way.domain.empty() && std::ranges::any_of(way.hosts->proofs, &HostProof::binds)) {
     key += " tlsa";

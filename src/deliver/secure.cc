@@ -92,6 +92,14 @@ void Connection::keep_session() {
   if (security_.sessions) security_.sessions->put(session_key_, channel_->session(), ring_.now());
 }
 
+// What we show when the next hop asks who we are; null: nothing.
+const tls::Certificate* Connection::own_certificate() const {
+  if (!own_ || own_->tls_certificate.empty()) return nullptr;
+  const auto& all = settings_->tls.certificates;
+  const auto found = std::ranges::find(all, own_->tls_certificate, &config::CertificateFiles::name);
+  return found == all.end() ? nullptr : found->loaded.get();
+}
+
 runtime::Task<Outcome> Connection::shake_hands() {
   const bool dane = protection_.policy == config::TlsPolicy::dane;
   const bool by_sts = protection_.policy == config::TlsPolicy::mta_sts || protection_.tested;
@@ -112,6 +120,7 @@ runtime::Task<Outcome> Connection::shake_hands() {
                                    .names = names,
                                    .must_be_ok = verify,
                                    .judge = judge ? &*judge : nullptr,
+                                   .certificate = own_certificate(),
                                    .session = earlier ? &*earlier : nullptr};
   shaken_ = true;
   auto shaken = co_await channel_->connect_tls(*security_.context, options, deadline(settings_->deliver.timeout.command));

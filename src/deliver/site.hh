@@ -55,6 +55,7 @@ struct Site {
   std::string tls_name;                  ///< who its hosts are to be
   std::shared_ptr<const Proofs> proofs;  ///< what DNS proves of them
   std::shared_ptr<const transport::CachedPolicy> sts;  ///< of one of the domains: for all of them it says the same of these hosts
+  std::string shows;                     ///< as Security::shows
   HopMemory memory;
 
   Account* account = nullptr;
@@ -122,6 +123,7 @@ struct Way {
   std::string domain;  ///< looked up: lower case; else empty
   config::TlsPolicy tls = config::TlsPolicy::automatic;
   std::string tls_name;
+  std::string shows;
   std::vector<std::uint32_t> recipients;
   std::expected<Hosts, NoHosts> hosts = Hosts{};
   StsPolicy sts;  ///< of `domain`

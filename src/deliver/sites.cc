@@ -34,6 +34,7 @@ Site& Deliverer::site_of(const Way& way) {
     site->protocol = way.route->kind == config::Route::Kind::lmtp ? Protocol::lmtp : Protocol::smtp;
     site->tls = way.tls;
     site->tls_name = way.tls_name;
+    site->shows = way.shows;
     set_limits(*site);
   }
   site->proofs = way.domain.empty() ? nullptr : std::make_shared<const Proofs>(way.hosts->proofs);
@@ -182,12 +183,12 @@ void Deliverer::leg_over(queue::Message& message, Split* split, const Outgoing* 
 // ---- what connections tell
 
 // Connections that fail together count as one failure. While others work it only means that there are too many.
-void Deliverer::site_failed(Site& site) {
+void Deliverer::site_failed(Site& site, Duration at_least) {
   if (site.open > 0) return site.shrink(static_cast<std::uint32_t>(site.open));
   site.shrink(1);
   if (surroundings_.ring.now() < site.suspended_until) return;
   ++site.failures;
-  const Duration wait = queue::retry_delay({kBackoffFirst, settings_->retry.first}, site.failures, prng_);
+  const Duration wait = std::max(at_least, queue::retry_delay({kBackoffFirst, settings_->retry.first}, site.failures, prng_));
   site.suspended_until = surroundings_.ring.now() + wait;
   site.next_slot = {};
   attend_later(site);

@@ -67,6 +67,7 @@ runtime::Task<WayView> Deliverer::explain(std::string address) {
   view.sts = way.sts;
   view.tls = way.tls;
   view.tls_name = way.tls_name;
+  view.shows = way.shows;
   view.proofs = std::make_shared<const Proofs>(view.hosts->proofs);
   view.lmtp = way.route->kind == config::Route::Kind::lmtp;
   for (const auto& [id, site] : sites_)

@@ -112,7 +112,8 @@ runtime::Task<std::expected<void, Trouble>> Deliverer::ensure_open(Site& site, s
                                                        .proofs = site.proofs,
                                                        .sts = site.sts,
                                                        .sessions = sessions_.get(),
-                                                       .session_scope = std::to_string(site.id) + " " + std::to_string(settings_generation_)});
+                                                       .session_scope = std::to_string(site.id) + " " + std::to_string(settings_generation_),
+                                                       .shows = site.shows});
     open_.push_back(connection.get());
     metrics.delivery_connections.add();
     metrics.delivery_connections_open.add(1);
@@ -129,13 +130,16 @@ runtime::Task<std::expected<void, Trouble>> Deliverer::ensure_open(Site& site, s
     }
     trouble = std::move(opened.error());
     metrics.delivery_connection_failures.add();
+    const bool login = trouble.reason == event::Reason::hop_login_refused || trouble.reason == event::Reason::hop_login_impossible;
+    if (login) metrics.delivery_login_failures.add();
     if (auto suppressed = failure_log_.admit(surroundings_.ring.now()))
-      surroundings_.log.warning("next hop cannot be used for now",
+      surroundings_.log.warning(login ? Literal{"next hop does not let us in with the login that is configured"} : Literal{"next hop cannot be used for now"},
                                 {{"host", addresses[i]}, {"code", trouble.reply.code}, {"suppressed", *suppressed}});
     std::unique_ptr<Connection> failed = std::move(connection);
     co_await failed->close();
     std::erase(open_, failed.get());
     metrics.delivery_connections_open.add(-1);
+    if (trouble.reason == event::Reason::hop_login_refused) break;  // the others would say the same, and count it
     if (failed->session_failed()) continue;  // the same host again, without
     if (failed->may_go_in_clear()) {
       metrics.delivery_tls_failures.add();
@@ -148,7 +152,9 @@ runtime::Task<std::expected<void, Trouble>> Deliverer::ensure_open(Site& site, s
     }
     ++i;
   }
-  if (!cutting_) site_failed(site);
+  // Who keeps trying a wrong password is locked out.
+  const bool refused = trouble.reason == event::Reason::hop_login_refused;
+  if (!cutting_) site_failed(site, refused ? settings_->retry.first : Duration{});
   co_return std::unexpected(std::move(trouble));
 }
 

@@ -89,7 +89,11 @@ constexpr std::array<std::string_view, kReasonCount> kReasonNames{"none",
                                                                   "tlsa_mismatch",
                                                                   "resolver_not_validating",
                                                                   "sts_missing",
-                                                                  "sts_mx_mismatch"};
+                                                                  "sts_mx_mismatch",
+                                                                  "hop_login_refused",
+                                                                  "hop_login_impossible",
+                                                                  "hop_login_demanded",
+                                                                  "requiretls_unmet"};
 
 // Each says whether a value that is there is one that may be there.
 template <typename Tag>

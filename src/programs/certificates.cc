@@ -7,16 +7,14 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
-#include <fstream>
 
+#include "programs/named_files.hh"
 #include "ringpost/tls/certificate.hh"
 #include "ringpost/tls/trust.hh"
 
 namespace ringpost::programs {
 
 namespace {
-
-constexpr std::size_t kFileBytesMax = 1 << 20;
 
 /// The system itself: certificates are read before there are rings, and beside them.
 class SystemWorld final : public crypto::LibraryWorld {
@@ -30,23 +28,6 @@ class SystemWorld final : public crypto::LibraryWorld {
   }
   WallTime wall_now() override { return std::chrono::system_clock::now(); }
 };
-
-Result<SecretBytes> read_file(const std::string& path) {
-  errno = 0;
-  std::ifstream in{path, std::ios::binary};
-  std::vector<std::byte> content(kFileBytesMax + 1);
-  if (in) in.rdbuf()->pubsetbuf(nullptr, 0);  // no copy of a key is left in a stream's buffer
-  if (in) in.read(reinterpret_cast<char*>(content.data()), static_cast<std::streamsize>(content.size()));
-  if (!in.is_open() || in.bad() || (in.gcount() == 0 && errno != 0)) return std::unexpected(Error{Errc::io, errno ? errno : EIO});
-  content.resize(static_cast<std::size_t>(in.gcount()));
-  return SecretBytes{std::move(content)};
-}
-
-std::string at_line(const config::Configuration& configuration, const std::string& key) {
-  const auto entry = configuration.get(key);
-  const std::string origin = entry ? entry->origin.text() : "";
-  return (origin.empty() ? "" : origin + ": ") + key + ": ";
-}
 
 const config::CertificateFiles* same_files(const config::Settings* in_force, const config::CertificateFiles& wanted) {
   if (!in_force) return nullptr;
@@ -63,8 +44,8 @@ std::expected<void, std::string> read_certificates(config::Settings& settings, c
   SystemWorld world;
   for (config::CertificateFiles& files : settings.tls.certificates) {
     const std::string prefix = "tls.certificate." + files.name + ".";
-    const auto chain = read_file(files.chain);
-    const auto key = read_file(files.key);
+    const auto chain = read_named_file(files.chain);
+    const auto key = read_named_file(files.key);
     for (const auto& [content, path, field] : {std::tuple{&chain, &files.chain, "chain"}, std::tuple{&key, &files.key, "key"}}) {
       if (*content) continue;
       const int error = content->error().detail;
@@ -100,7 +81,7 @@ std::expected<void, std::string> read_clients(config::Settings& settings, const 
   for (const auto& [path, key] : {std::pair{&tls.client_ca_file, "tls.client_ca_file"}, std::pair{&tls.client_crl_file, "tls.client_crl_file"}}) {
     if (path->empty()) continue;
     const std::string where = at_line(configuration, key) + *path;
-    const auto content = read_file(*path);
+    const auto content = read_named_file(*path);
     if (!content) {
       const int error = content.error().detail;
       const bool same = in_force && in_force->tls.client_ca_file == tls.client_ca_file && in_force->tls.client_crl_file == tls.client_crl_file;
@@ -128,7 +109,7 @@ std::expected<void, std::string> read_trust(config::Settings& settings, const co
   SystemWorld world;
   const std::string& path = settings.tls.trust_file;
   std::string reason;
-  if (const auto content = read_file(path)) {
+  if (const auto content = read_named_file(path)) {
     auto store = tls::TrustStore::read(content->view(), world);
     if (store) settings.tls.trust = std::make_shared<const tls::TrustStore>(std::move(*store));
     else reason = store.error();
@@ -169,6 +150,7 @@ std::string CertificateWatch::stamps(const config::Settings& settings) {
   }
   add(settings.tls.client_ca_file);
   add(settings.tls.client_crl_file);
+  for (const config::DestinationLimits& each : settings.destinations) add(each.login.password_file);
   return all;
 }
 

@@ -373,6 +373,8 @@ std::expected<void, std::string> Launched::confine(const config::Settings& setti
     may_be_renewed(files.chain);
     may_be_renewed(files.key);
   }
+  for (const config::DestinationLimits& each : settings.destinations)
+    if (!each.login.password_file.empty()) may_be_renewed(each.login.password_file);
   auto restricted = harden::restrict_paths(rules);
   if (!restricted) return std::unexpected("Landlock: " + std::string{error_name(restricted.error().code)});
   return {};

@@ -5,6 +5,7 @@
 #include "programs/certificates.hh"
 #include "programs/completion.hh"
 #include "programs/config_files.hh"
+#include "programs/hop_logins.hh"
 #include "ringpost/control/json.hh"
 #include "ringpost/metrics/exposition.hh"
 #include "ringpost/policy/recipients.hh"
@@ -133,6 +134,7 @@ std::expected<std::shared_ptr<config::Settings>, std::string> Operations::comple
   auto done = complete(*settings, own_addresses_, in_force->dns.servers);
   if (done) done = read_certificates(*settings, configuration, in_force.get(), kept);
   if (done) done = read_trust(*settings, configuration, in_force.get());
+  if (done) done = read_hop_passwords(*settings, configuration, in_force.get());
   if (!done) return std::unexpected(done.error());
   for (const std::string& each : kept) log_.warning("the certificate read at start stays in force", {{"reason", OperatorText{each}}});
   return settings;

@@ -14,6 +14,7 @@
 #include "programs/completion.hh"
 #include "programs/config_files.hh"
 #include "programs/crash_witness.hh"
+#include "programs/hop_logins.hh"
 #include "programs/launcher.hh"
 #include "programs/lock.hh"
 #include "programs/operations.hh"
@@ -167,6 +168,7 @@ int run(int argc, char** argv) {
   std::vector<std::string> kept;
   if (completed) completed = read_certificates(settings, *configuration, nullptr, kept);
   if (completed) completed = read_trust(settings, *configuration, nullptr);
+  if (completed) completed = read_hop_passwords(settings, *configuration, nullptr);
   if (!completed) return complain(completed.error(), kBadConfiguration);
   if (check_only) return 0;
   Log log{settings.log.level, settings.log.format};

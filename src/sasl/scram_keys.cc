@@ -1,34 +1,17 @@
+#include <algorithm>
 #include <charconv>
 
 #include "ringpost/base/base64.hh"
 #include "ringpost/crypto/hash.hh"
 #include "ringpost/sasl/saslprep.hh"
 #include "ringpost/sasl/scram.hh"
+#include "sasl/stretch.hh"
 
 namespace ringpost::sasl {
 
 namespace {
 
 constexpr std::string_view kPrefix = "SCRAM-SHA-256$";
-
-bool in_bounds(std::size_t salt_bytes, std::uint32_t iterations) {
-  return salt_bytes >= kScramSaltBytesMin && salt_bytes <= kScramSaltBytesMax && iterations >= kScramIterationsMin &&
-         iterations <= kScramIterationsMax;
-}
-
-/// Hi() of RFC 5802 section 2.2: PBKDF2 with one block.
-Key256 salted_password(Bytes password, Bytes salt, std::uint32_t iterations) {
-  static constexpr std::byte kFirstBlock[4] = {{}, {}, {}, std::byte{1}};
-  crypto::Digest256 round = crypto::hmac_sha256(password, {salt, Bytes{kFirstBlock}}), sum = round;
-  for (std::uint32_t i = 1; i < iterations; ++i) {
-    round = crypto::hmac_sha256(password, {round});
-    for (std::size_t at = 0; at < sum.size(); ++at) sum[at] ^= round[at];
-  }
-  Key256 key{sum};
-  wipe(round);
-  wipe(sum);
-  return key;
-}
 
 /// What stands before `separator`; it and the separator are taken off `text`. Nothing: there is none.
 std::optional<std::string_view> cut(std::string_view& text, char separator) {
@@ -50,13 +33,37 @@ std::optional<Key256> decode_key(std::string_view text) {
 
 }  // namespace
 
+bool in_bounds(std::size_t salt_bytes, std::uint32_t iterations) {
+  return salt_bytes >= kScramSaltBytesMin && salt_bytes <= kScramSaltBytesMax && iterations >= kScramIterationsMin &&
+         iterations <= kScramIterationsMax;
+}
+
+Stretch::Stretch(Bytes password, Bytes salt, std::uint32_t iterations) : password_(password), left_(iterations - 1) {
+  static constexpr std::byte kFirstBlock[4] = {{}, {}, {}, std::byte{1}};
+  round_ = sum_ = crypto::hmac_sha256(password, {salt, Bytes{kFirstBlock}});
+}
+
+Stretch::~Stretch() {
+  wipe(round_);
+  wipe(sum_);
+}
+
+bool Stretch::work(std::uint32_t iterations) {
+  for (std::uint32_t i = std::min(iterations, left_); i > 0; --i, --left_) {
+    round_ = crypto::hmac_sha256(password_, {round_});
+    for (std::size_t at = 0; at < sum_.size(); ++at) sum_[at] ^= round_[at];
+  }
+  return left_ == 0;
+}
+
 std::optional<ScramKeys> make_scram_keys(std::string_view password, Bytes salt, std::uint32_t iterations) {
   if (!in_bounds(salt.size(), iterations)) return std::nullopt;
   const std::optional<SecretBytes> prepared = saslprep(password);
   if (!prepared) return std::nullopt;
-  const Key256 salted = salted_password(prepared->view(), salt, iterations);
-  crypto::Digest256 client = crypto::hmac_sha256(salted.view(), {as_bytes("Client Key")});
-  crypto::Digest256 stored = crypto::sha256({client}), server = crypto::hmac_sha256(salted.view(), {as_bytes("Server Key")});
+  Stretch salted{prepared->view(), salt, iterations};
+  RP_ASSERT(salted.work(iterations));
+  crypto::Digest256 client = crypto::hmac_sha256(salted.result(), {as_bytes("Client Key")});
+  crypto::Digest256 stored = crypto::sha256({client}), server = crypto::hmac_sha256(salted.result(), {as_bytes("Server Key")});
   ScramKeys keys{iterations, {salt.begin(), salt.end()}, Key256{stored}, Key256{server}};
   wipe(client);
   wipe(stored);

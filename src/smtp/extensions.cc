@@ -79,6 +79,7 @@ void Capabilities::add_line(std::string_view line) {
   for (const Flag& flag : kFlags) {
     if (equals_upper(keyword, flag.keyword)) this->*flag.given = true;
   }
+  if (equals_upper(keyword, "AUTH")) auth.append(auth.empty() ? "" : " ").append(line);
   if (equals_upper(keyword, "SIZE")) size_max = parse_decimal(take_word(line)).value_or(size_max);
   if (!equals_upper(keyword, "LIMITS")) return;
   while (!line.empty()) {

@@ -209,6 +209,13 @@ Result<> ClientContext::prepare(Secure& secure, const ClientOptions& options) {
   if (!options.server_name.empty() && wolfSSL_UseSNI(ssl, WOLFSSL_SNI_HOST_NAME, options.server_name.data(),
                                                      static_cast<unsigned short>(options.server_name.size())) != WOLFSSL_SUCCESS)
     return std::unexpected(Error{Errc::invalid});
+  if (options.certificate) {
+    const auto raw = [](std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); };
+    const std::string_view chain = options.certificate->chain, key = options.certificate->key.text();
+    if (wolfSSL_use_certificate_chain_buffer(ssl, raw(chain), static_cast<long>(chain.size())) != WOLFSSL_SUCCESS ||
+        wolfSSL_use_PrivateKey_buffer(ssl, raw(key), static_cast<long>(key.size()), WOLFSSL_FILETYPE_PEM) != WOLFSSL_SUCCESS)
+      return std::unexpected(Error{Errc::invalid});
+  }
   // An old session whose peer was not good enough for this time is of no use: a resumed one shows no certificate again.
   if (options.session && *options.session && (!options.must_be_ok || options.session->verdict_ == PeerVerdict::ok))
     (void)wolfSSL_set_session(ssl, options.session->session_);

@@ -323,14 +323,15 @@ class BenchSink:
 
 
 class AioSink:
-    """Python's aiosmtpd. `options`: of its SMTP class."""
+    """Python's aiosmtpd. `options`: of its SMTP class, in whose place `type` stands where there is one."""
+    type = None
 
     def __init__(self, port=0, host="127.0.0.1", **options):
         from aiosmtpd.smtp import SMTP
         self.kept = []
         self.loop = asyncio.new_event_loop()
         self.server = self.loop.run_until_complete(self.loop.create_server(
-            lambda: SMTP(self, loop=self.loop, data_size_limit=64 * MIB, enable_SMTPUTF8=True, **options), host=host, port=port))
+            lambda: (self.type or SMTP)(self, loop=self.loop, data_size_limit=64 * MIB, enable_SMTPUTF8=True, **options), host=host, port=port))
         self.port = self.server.sockets[0].getsockname()[1]
         self.route = f"smtp://{host}:{self.port}"
         self.thread = threading.Thread(target=self.loop.run_forever)
@@ -360,14 +361,15 @@ class AioSink:
 
 
 class TlsSink(AioSink):
-    """Offers STARTTLS with the certificate for `names`; keeps what it is sent, and under which version of TLS."""
+    """Offers STARTTLS with the certificate for `names`; keeps what it is sent, and under which version of TLS. `options`: of aiosmtpd's SMTP."""
+    options = {}
 
     def __init__(self, authority, *names, offers=True, port=0, host="127.0.0.1", **how):
         context = None
         if offers:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*authority.files("sink", *names, **how).values())
-        super().__init__(port=port, host=host, tls_context=context)
+        super().__init__(port=port, host=host, tls_context=context, **self.options)
 
     async def handle_DATA(self, server, session, envelope):
         version = server.transport.get_extra_info("ssl_object")

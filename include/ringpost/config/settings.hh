@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ringpost/base/log.hh"
+#include "ringpost/base/secret.hh"
 #include "ringpost/base/socket_address.hh"
 #include "ringpost/base/units.hh"
 #include "ringpost/config/recipient_list.hh"
@@ -135,6 +136,14 @@ constexpr bool demands_tls(TlsPolicy policy) {
   return policy == TlsPolicy::encrypt || policy == TlsPolicy::verify || policy == TlsPolicy::dane || policy == TlsPolicy::mta_sts;
 }
 
+/// destination.DOMAIN.auth.*: who we are to a next hop.
+struct HopLogin {
+  std::string username;       ///< empty: nobody in particular
+  std::string password_file;  ///< empty, as above
+  /// What stood in it when these settings were made. The program reads it; never null in settings that are in force, where there is a login.
+  std::shared_ptr<const SecretBytes> password;
+};
+
 /// destination.DOMAIN.*: limits for the mail hosts of that name. Zero: the general setting counts.
 struct DestinationLimits {
   std::string domain;
@@ -142,6 +151,9 @@ struct DestinationLimits {
   std::uint64_t connections_max = 0;
   std::uint64_t messages_per_connection = 0;
   Rate rate;
+  HopLogin login;               ///< of whom `tls` is of, as is:
+  std::string tls_certificate;  ///< one of tls.certificate, shown where it is asked for; empty: none
+  bool shows_who_we_are() const { return !login.username.empty() || !tls_certificate.empty(); }
 };
 
 /// Immutable once a Configuration holds it: the hot path reads these fields directly. A default-constructed one is all

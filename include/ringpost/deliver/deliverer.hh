@@ -133,7 +133,7 @@ class Deliverer {
   bool record_if_overdue(queue::Message& message);
   runtime::Task<void> record_untried(queue::Message& message);
   void look_for_overdue(Site& site);
-  void site_failed(Site& site);
+  void site_failed(Site& site, Duration at_least);
   void site_answered(Site& site);
   void message_went(Site& site, bool broken);
   void leg_over(queue::Message& message, Split* split, const Outgoing* outgoing, const Attempt* attempt, Instant again);

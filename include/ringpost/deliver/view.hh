@@ -43,6 +43,7 @@ struct WayView {
   std::string tls_name;                  ///< who its hosts are to be; empty: it does not matter
   std::shared_ptr<const Proofs> proofs;  ///< of its hosts
   StsPolicy sts;                         ///< of `domain`
+  std::string shows;                     ///< the entry of `destination` whose login and certificate are shown to them; empty: nobody's
   std::optional<SiteView> site;          ///< when mail went there lately
 };
 

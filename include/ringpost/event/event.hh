@@ -94,8 +94,12 @@ enum class Reason : std::uint16_t {
   resolver_not_validating = 39,  ///< its way demands DANE, and our resolvers prove nothing
   sts_missing = 40,              ///< its way demands MTA-STS, and no policy of its domain is known
   sts_mx_mismatch = 41,          ///< its domain's MTA-STS policy does not name the mail host
+  hop_login_refused = 42,        ///< the next hop refuses the login that is configured for it
+  hop_login_impossible = 43,     ///< a login is configured, and the next hop offers no way to use it, or is not who we have it at
+  hop_login_demanded = 44,       ///< the next hop takes mail from clients that log in, and we have no login there
+  requiretls_unmet = 45,         ///< it came with REQUIRETLS, and no host that it could go to has all that this takes (RFC 8689 section 4.2.1)
 };
-inline constexpr std::size_t kReasonCount = 42;
+inline constexpr std::size_t kReasonCount = 46;
 
 /// Keyed 128-bit hash of an address (made by crypto): equal addresses of one store give equal hashes.
 using AddressHash = Id<struct AddressHashTag>;

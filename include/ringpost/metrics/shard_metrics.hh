@@ -47,6 +47,7 @@
   COUNTER(delivery_connections_tls, "Connections to next hops that were secured with TLS.")                               \
   COUNTER(delivery_connections_resumed, "Those that went on with an earlier TLS session.")                               \
   COUNTER(delivery_connections_verified, "Those whose next hop was verified, by DANE or by tls.trust_file.")             \
+  COUNTER(delivery_login_failures, "Connections to next hops that refused our login, or left no way to use it.")          \
   COUNTER(delivery_tls_failures, "Connections to next hops whose TLS did not work, where mail may go in clear.")          \
   GAUGE(dns_validating, "1 while the resolvers were found to validate and are believed: without that there is no DANE.")   \
   COUNTER(sts_policies_fetched, "MTA-STS policies fetched from domains' web servers.")                                    \

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "ringpost/base/bytes.hh"
@@ -44,6 +45,7 @@ struct Capabilities {
   bool dsn = false;
   bool starttls = false;
   bool size = false;
+  std::string auth;  ///< mechanisms (RFC 4954), a blank between two
   // 0: no limit is known.
   std::uint64_t size_max = 0;
   std::uint32_t mail_max = 0;

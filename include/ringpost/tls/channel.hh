@@ -48,6 +48,7 @@ struct ClientOptions {
   std::span<const std::string_view> names;  ///< one of them must be in the certificate; none: whose it is does not matter
   bool must_be_ok = false;                  ///< any verdict but ok ends the handshake
   PeerJudge* judge = nullptr;               ///< has the last word
+  const Certificate* certificate = nullptr;  ///< ours, shown when the peer asks for one
   const ClientSession* session = nullptr;   ///< an earlier session with this very peer, asked for under the same names
 };
 

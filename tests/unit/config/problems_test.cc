@@ -71,6 +71,22 @@ TEST(Problems, contradictions_stand_where_they_were_written) {
   EXPECT_NE(problems_of("control.socket = /" + std::string(107, 's') + "\n").find("107 octets"), std::string::npos);
 }
 
+TEST(Problems, a_login_at_a_next_hop_is_whole_and_not_for_everybody_to_hear) {
+  const std::string name = "destination.mx.example.auth.username = us\n", file = "destination.mx.example.auth.password_file = /etc/password\n";
+  EXPECT_EQ(problems_of(name), "ringpost.conf:1: destination.mx.example.auth.username: a login is a name and a password: "
+                               "destination.mx.example.auth.password_file is missing\n");
+  EXPECT_EQ(problems_of(file), "ringpost.conf:1: destination.mx.example.auth.password_file: a login is a name and a password: "
+                               "destination.mx.example.auth.username is missing\n");
+  for (const std::string policy : {"auto", "none", "opportunistic"})
+    EXPECT_EQ(problems_of(name + file + "destination.mx.example.tls = " + policy + "\n"),
+              "ringpost.conf:1: destination.mx.example.auth.username: a password is not for everybody to hear: set "
+              "destination.mx.example.tls = verify (or dane, or encrypt)\n");
+  for (const std::string policy : {"encrypt", "verify", "dane"})
+    EXPECT_EQ(problems_of(name + file + "destination.mx.example.tls = " + policy + "\n"), "");
+  EXPECT_EQ(problems_of("destination.mx.example.tls_certificate = ours\n"),
+            "ringpost.conf:1: destination.mx.example.tls_certificate: there is no tls.certificate.ours.chain\n");
+}
+
 TEST(Problems, a_bad_value_is_not_also_a_contradiction) {
   EXPECT_EQ(problems_of("listener.a.address = here\n"),
             "ringpost.conf:1: listener.a.address: \"here\" is no address: write 192.0.2.1:25 or [2001:db8::1]:25\n");

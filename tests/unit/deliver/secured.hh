@@ -22,6 +22,10 @@ class Secured {
       : Secured(policy, std::move(host), certificate, {}) {}
   /// DNS was asked about the host, and proves that.
   Secured(TlsPolicy policy, HostProof proof, const tls::Certificate& certificate = mx()) : Secured(policy, "mx.test", certificate, {std::move(proof)}) {}
+  /// We have a login there, and it offers these mechanisms under TLS.
+  Secured(TlsPolicy policy, config::HopLogin login, const std::string& mechanisms) : Secured(policy, "mx.test", mx(), {}, std::move(login)) {
+    hop().script.ehlo = "250-hop.test\r\n250-STARTTLS\r\n" + (mechanisms.empty() ? "" : "250-AUTH " + mechanisms + "\r\n") + "250 SIZE 1000000\r\n";
+  }
   ~Secured() {
     bench_->stop(minutes{1});
     bench_->hop.reset();
@@ -69,14 +73,14 @@ class Secured {
   }
 
  private:
-  Secured(TlsPolicy policy, std::string host, const tls::Certificate& certificate, Proofs proofs) {
+  Secured(TlsPolicy policy, std::string host, const tls::Certificate& certificate, Proofs proofs, config::HopLogin login = {}) {
     world_clock_.set(tls::testing::today() + minutes{1});
     auto store = tls::TrustStore::read(as_bytes(files().root), world_clock_);
     trust_ = std::move(*store);
     config::Settings settings = small_settings();
     settings.route.fallback = {.kind = config::Route::Kind::smtp, .host = host, .port = 25, .address = kHop};
     if (!proofs.empty()) settings.route.fallback.address = {};
-    settings.destinations = {{.domain = host, .tls = policy}};
+    settings.destinations = {{.domain = host, .tls = policy, .login = std::move(login)}};
     bench_ = std::make_unique<Bench>(Script{.ehlo = kOffer}, settings);
     for (HostProof& proof : proofs) proof.addresses = {kHop};
     if (!proofs.empty()) bench_->hosts.hosts[host] = Hosts{.names = {host}, .addresses = {kHop}, .proofs = proofs};
