@@ -60,6 +60,7 @@ struct Callouts::Line {
   runtime::Signal work;
   std::size_t workers = 0, idle = 0, open = 0;
   Instant rests_until{};
+  Duration rest = kRest;  ///< when no connection can be had
 };
 
 Callouts::Callouts(runtime::Ring& ring, Deliverer& deliverer, metrics::ShardMetrics& metrics, Log& log, const Key256& key,
@@ -183,7 +184,7 @@ runtime::Task<void> Callouts::work(Line& line) {
       break;
     } else {
       answer(question, {});
-      line.rests_until = ring_.now() + kRest;
+      line.rests_until = ring_.now() + line.rest;
       give_up(line);
       break;
     }
@@ -237,6 +238,10 @@ runtime::Task<bool> Callouts::open(Line& line, std::unique_ptr<Connection>& conn
     const std::unique_ptr<Connection> failed = std::move(connection);
     co_await failed->close();
     std::erase(open_, failed.get());
+    // Who keeps trying a wrong password is locked out; the other addresses would count it, too.
+    const bool refused = opened.error().reason == event::Reason::hop_login_refused;
+    line.rest = refused ? settings_->retry.first : kRest;
+    if (refused) break;
     i += !failed->may_go_in_clear();  // else the same host again
   }
   co_return false;

@@ -37,7 +37,8 @@ Connection::Connection(runtime::Ring& ring, std::shared_ptr<const config::Settin
       messages_max_(messages_max),
       security_(std::move(security)),
       proof_(security_.proofs ? proof_of(*security_.proofs, target) : nullptr),
-      protection_(protection(security_.policy, proof_, security_.sts ? &security_.sts->policy : nullptr)),
+      protection_(protection(security_.policy, proof_, security_.sts ? &security_.sts->policy : nullptr,
+                             target.is_ip() ? security_.wish : smtp::TlsWish::none)),
       parser_(std::make_unique<smtp::ReplyParser>()) {
   if (security_.shows.empty()) return;
   const auto own = std::ranges::find(settings_->destinations, security_.shows, &config::DestinationLimits::domain);
@@ -67,6 +68,7 @@ runtime::Task<Outcome> Connection::open(Instant latest) {
   auto welcomed = co_await say_hello();
   if (!welcomed) co_return welcomed;
   auto secured = co_await secure();
+  if (secured) secured = takes_duty();
   if (!secured) co_return secured;
   co_return co_await log_in();
 }

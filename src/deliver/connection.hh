@@ -42,6 +42,7 @@ struct Security {
   std::shared_ptr<const transport::CachedPolicy> sts;  ///< the MTA-STS policy of the domains whose mail it is; null: they have none
   TlsSessions* sessions = nullptr;              ///< null: each handshake is a whole one
   std::string session_scope;                    ///< sessions are good within it only
+  smtp::TlsWish wish = smtp::TlsWish::none;  ///< of the messages that go over it
   std::string shows;  ///< the entry of `destination` whose login and certificate say who we are; empty: nobody
 };
 
@@ -98,6 +99,8 @@ class Connection {
   bool may_go_in_clear() const { return tls_in_vain_; }
   /// It could not be opened with an earlier TLS session, which is forgotten now: another one to the same host begins a new one.
   bool session_failed() const { return session_in_vain_; }
+  /// Messages of such senders may go over it.
+  bool is_for(smtp::TlsWish wish) const { return security_.wish == wish; }
   bool secured() const { return channel_ && channel_->secured(); }
   bool resumed() const { return secured() && channel_->handshake().resumed; }
   /// What the host's certificate is worth, once it was seen.
@@ -149,6 +152,7 @@ class Connection {
   event::TlsResult result_so_far() const;
   Outcome in_clear(event::TlsResult::Shortfall why);
   Trouble insecure(event::Reason reason, std::string_view text);
+  Outcome takes_duty() const;
   Trouble in_vain(Trouble trouble);
 
   // login.cc: AUTH

@@ -44,7 +44,9 @@ runtime::Task<Outcome> Connection::log_in() {
   const std::string nonce = encode_base64(random);
   sasl::ClientExchange exchange{*mechanism, {.name = own_->login.username, .password = own_->login.password->text()},
                                 {.client_nonce = nonce, .channel_binding = binding, .kept = hop_.login_keys}};
-  co_return co_await converse(exchange, "AUTH " + std::string{sasl::name_of(*mechanism)});
+  auto let_in = co_await converse(exchange, "AUTH " + std::string{sasl::name_of(*mechanism)});
+  if (!let_in) hop_.login_keys.reset();  // perhaps of a password that is another by now
+  co_return let_in;
 }
 
 // Question and answer until the next hop says how it ended, which must be what the exchange says, too.

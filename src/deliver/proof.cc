@@ -88,4 +88,28 @@ Protection protection(TlsPolicy asked, const HostProof* proof, const transport::
   return {without.policy, Reason::none, named ? Shortfall::sts_testing : Shortfall::sts_mx, true};
 }
 
+namespace {
+
+/// By DNSSEC, this host takes the mail of this domain.
+bool is_vouched_for(const HostProof* proof) { return proof && (proof->status == Status::found || proof->status == Status::none); }
+
+Protection for_required(TlsPolicy asked, const HostProof* proof, const transport::Policy* sts) {
+  constexpr Protection kUnmet{TlsPolicy::verify, Reason::requiretls_unmet, Shortfall::dns_insecure};
+  if (asked == TlsPolicy::none) return kUnmet;
+  if (asked == TlsPolicy::verify || asked == TlsPolicy::dane || asked == TlsPolicy::mta_sts) return protection(asked, proof, sts);
+  // A policy that is enforced vouches for the hosts it names, and for no other.
+  const bool enforced = sts && sts->mode == transport::Mode::enforce;
+  if (enforced || (proof && is_bound(*proof))) return protection(TlsPolicy::automatic, proof, sts);
+  if (!is_vouched_for(proof)) return kUnmet;
+  return {.policy = TlsPolicy::verify, .as_proven = true};
+}
+
+}  // namespace
+
+Protection protection(TlsPolicy asked, const HostProof* proof, const transport::Policy* sts, smtp::TlsWish wish) {
+  if (wish == smtp::TlsWish::required) return for_required(asked, proof, sts);
+  if (wish == smtp::TlsWish::waived && asked == TlsPolicy::automatic) return {TlsPolicy::opportunistic, Reason::none, Shortfall::not_asked};
+  return protection(asked, proof, sts);
+}
+
 }  // namespace ringpost::deliver

@@ -25,6 +25,7 @@ smtp::EnhancedCode code_of(Reason reason) {
     case Reason::connection_lost: return {0, 4, 2};
     case Reason::next_hop_protocol: return {0, 5, 0};
     case Reason::incompatible: return {0, 6, 1};
+    case Reason::requiretls_unmet: return {0, 7, 30};
     case Reason::expired: return {0, 4, 7};
     case Reason::dns_temporary: return {0, 4, 3};
     case Reason::dns_no_such_domain: return {0, 1, 2};
@@ -82,6 +83,7 @@ std::string_view explanation_of(Reason reason) {
     case Reason::expired: return "it could not be delivered in the time that is set for that";
     case Reason::tlsa_unavailable:
     case Reason::dns_temporary: return "the domain's DNS gave no usable answer";
+    case Reason::requiretls_unmet: return "no server on its way promises the protection that the message demands";
     case Reason::tls_not_offered:
     case Reason::tls_failed:
     case Reason::peer_not_verified:

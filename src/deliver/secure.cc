@@ -13,6 +13,11 @@ namespace {
 // After TLS with a host did not work, mail that may goes there in clear for so long.
 constexpr Duration kInClear = std::chrono::minutes(10);
 
+// This host is nothing for a message with REQUIRETLS; where all are like that it goes back (RFC 8689 section 5).
+Trouble unmet(std::uint16_t detail, std::string_view text) {
+  return {RecipientResult::Verdict::failed, event::Reason::requiretls_unmet, {550, 5, 7, detail}, std::string{text}};
+}
+
 }  // namespace
 
 // What the policy rules out before anything is said to the host.
@@ -27,6 +32,7 @@ std::optional<Trouble> Connection::forbidden() const {
     case Reason::resolver_not_validating: return deferred({451, 4, 3, 5}, "DANE is demanded, and the resolvers of this server do not validate");
     case Reason::sts_missing: return deferred({451, 4, 7, 4}, "MTA-STS is demanded, and no policy of the domain is known");
     case Reason::sts_mx_mismatch: return deferred({451, 4, 7, 4}, "The domain's MTA-STS policy does not name this mail host");
+    case Reason::requiretls_unmet: return unmet(30, "Nobody vouches for this mail host, and the message demands that (REQUIRETLS)");
     default: return deferred({451, 4, 7, 4}, "DANE is demanded, and no usable TLSA record of the next hop is proven");
   }
 }
@@ -105,9 +111,10 @@ runtime::Task<Outcome> Connection::shake_hands() {
   const bool by_sts = protection_.policy == config::TlsPolicy::mta_sts || protection_.tested;
   const bool verify = dane || protection_.policy == config::TlsPolicy::verify || protection_.policy == config::TlsPolicy::mta_sts;
   // With TLSA records it is asked for by their name, usable or not (RFC 7672 section 8.1).
-  const bool by_proof = dane || security_.policy == config::TlsPolicy::automatic;
+  const bool by_proof = dane || protection_.as_proven || security_.policy == config::TlsPolicy::automatic;
   std::string_view name = by_proof && proof_ && proof_->status == HostProof::Status::found ? proof_->base : security_.name;
-  if (by_sts && proof_) name = proof_->host;  // RFC 8461 section 4.2
+  const bool by_host = by_sts || (protection_.as_proven && proof_->status == HostProof::Status::none);
+  if (by_host && proof_) name = proof_->host;  // RFC 8461 section 4.2
   std::vector<std::string_view> names;
   if (dane) names.assign(proof_->names.begin(), proof_->names.end());
   else if (!name.empty()) names = {name};
@@ -146,9 +153,18 @@ runtime::Task<Outcome> Connection::shake_hands() {
   co_return Outcome{};
 }
 
+// The message asks for a promise: to go on in the same way (RFC 8689 section 4.2.1). What is handed to this machine has arrived.
+Outcome Connection::takes_duty() const {
+  if (security_.wish != smtp::TlsWish::required || capabilities_.require_tls || !target_.is_ip()) return {};
+  return std::unexpected(unmet(30, "The next hop does not offer REQUIRETLS, and the message demands it"));
+}
+
 // The mail stays ours: an hour later the hop may be well again (RFC 3463 sections 3.8, X.7.4 and X.7.5).
 Trouble Connection::insecure(event::Reason reason, std::string_view text) {
   usable_ = false;
+  // To a message with REQUIRETLS it is one host less to go to.
+  if (security_.wish == smtp::TlsWish::required && reason != event::Reason::tls_failed)
+    return unmet(reason == event::Reason::tls_not_offered ? 10 : 30, text);
   const std::uint16_t detail = reason == event::Reason::tls_not_offered ? 4 : 5;
   return {RecipientResult::Verdict::deferred, reason, {451, 4, 7, detail}, std::string{text}};
 }

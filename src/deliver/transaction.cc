@@ -186,7 +186,7 @@ void Connection::queue_mail(const Outgoing& outgoing, const Attempt& attempt) {
   const std::string_view parameters = capabilities_.dsn ? outgoing.parameters() : std::string_view{};
   queue_line({"MAIL FROM:<", outgoing.reverse_path(), ">", capabilities_.size ? " SIZE=" : "",
               capabilities_.size ? size.text() : std::string_view{}, body ? " BODY=8BITMIME" : "", utf8 ? " SMTPUTF8" : "",
-              parameters.empty() ? "" : " ", parameters});
+              security_.wish == smtp::TlsWish::required && capabilities_.require_tls ? " REQUIRETLS" : "", parameters.empty() ? "" : " ", parameters});
 }
 
 void Connection::queue_rcpt(const Outgoing& outgoing, std::size_t index) {

@@ -80,9 +80,11 @@ runtime::Task<bool> Deliverer::deliver_one(Site& site, std::unique_ptr<Connectio
   attempt.begin(message.recipients.size(), job.recipients);
   bool reached = true, tried = false;
   for (Next next = Next::fresh_connection; next != Next::done; tried = true) {
-    auto opened = co_await ensure_open(site, connection, attempt);
+    auto opened = co_await ensure_open(site, connection, attempt, (*outgoing)->tls_wish());
     reached = opened.has_value();
-    if (!reached && !tried && site.open > 0 && !stopping_ && !cutting_) {
+    // Who asks for more than the others do is not told by their connections that it is there.
+    const bool plain = (*outgoing)->tls_wish() != smtp::TlsWish::required;
+    if (!reached && !tried && plain && site.open > 0 && !stopping_ && !cutting_) {
       // One connection too many, while others work: they take the message, and nothing happened to it.
       surroundings_.source.leave(message);
       site.jobs.push_front(std::move(job));
@@ -98,12 +100,13 @@ runtime::Task<bool> Deliverer::deliver_one(Site& site, std::unique_ptr<Connectio
 }
 
 // A usable connection in `connection`, or why there is none; `attempt` gets the host that was tried last.
-runtime::Task<std::expected<void, Trouble>> Deliverer::ensure_open(Site& site, std::unique_ptr<Connection>& connection, Attempt& attempt) {
-  if (connection && connection->usable()) co_return std::expected<void, Trouble>{};
+runtime::Task<std::expected<void, Trouble>> Deliverer::ensure_open(Site& site, std::unique_ptr<Connection>& connection, Attempt& attempt,
+                                                                    smtp::TlsWish wish) {
+  if (connection && connection->usable() && connection->is_for(wish)) co_return std::expected<void, Trouble>{};
   co_await close(site, connection);
   metrics::ShardMetrics& metrics = surroundings_.metrics;
   const std::vector<SocketAddress> addresses = site.addresses;
-  Trouble trouble{.reason = event::Reason::connection_lost};
+  std::optional<Trouble> trouble;
   for (std::size_t i = 0; i < std::min(addresses.size(), kAddressesTried) && !cutting_;) {
     connection = std::make_unique<Connection>(surroundings_.ring, settings_, addresses[i], site.protocol, site.memory, site.messages_max,
                                               Security{.policy = site.tls,
@@ -113,6 +116,7 @@ runtime::Task<std::expected<void, Trouble>> Deliverer::ensure_open(Site& site, s
                                                        .sts = site.sts,
                                                        .sessions = sessions_.get(),
                                                        .session_scope = std::to_string(site.id) + " " + std::to_string(settings_generation_),
+                                                       .wish = wish,
                                                        .shows = site.shows});
     open_.push_back(connection.get());
     metrics.delivery_connections.add();
@@ -128,18 +132,20 @@ runtime::Task<std::expected<void, Trouble>> Deliverer::ensure_open(Site& site, s
       site_answered(site);
       co_return std::expected<void, Trouble>{};
     }
-    trouble = std::move(opened.error());
+    // A host that may do another time weighs more than one that never will.
+    if (!trouble || opened.error().verdict == RecipientResult::Verdict::deferred) trouble = opened.error();
+    const Trouble& last = opened.error();
     metrics.delivery_connection_failures.add();
-    const bool login = trouble.reason == event::Reason::hop_login_refused || trouble.reason == event::Reason::hop_login_impossible;
+    const bool login = last.reason == event::Reason::hop_login_refused || last.reason == event::Reason::hop_login_impossible;
     if (login) metrics.delivery_login_failures.add();
     if (auto suppressed = failure_log_.admit(surroundings_.ring.now()))
       surroundings_.log.warning(login ? Literal{"next hop does not let us in with the login that is configured"} : Literal{"next hop cannot be used for now"},
-                                {{"host", addresses[i]}, {"code", trouble.reply.code}, {"suppressed", *suppressed}});
+                                {{"host", addresses[i]}, {"code", last.reply.code}, {"suppressed", *suppressed}});
     std::unique_ptr<Connection> failed = std::move(connection);
     co_await failed->close();
     std::erase(open_, failed.get());
     metrics.delivery_connections_open.add(-1);
-    if (trouble.reason == event::Reason::hop_login_refused) break;  // the others would say the same, and count it
+    if (last.reason == event::Reason::hop_login_refused) break;  // the others would say the same, and count it
     if (failed->session_failed()) continue;  // the same host again, without
     if (failed->may_go_in_clear()) {
       metrics.delivery_tls_failures.add();
@@ -153,9 +159,11 @@ runtime::Task<std::expected<void, Trouble>> Deliverer::ensure_open(Site& site, s
     ++i;
   }
   // Who keeps trying a wrong password is locked out.
-  const bool refused = trouble.reason == event::Reason::hop_login_refused;
-  if (!cutting_) site_failed(site, refused ? settings_->retry.first : Duration{});
-  co_return std::unexpected(std::move(trouble));
+  const bool refused = trouble && trouble->reason == event::Reason::hop_login_refused;
+  // What only a message with REQUIRETLS asks for is not there: that says nothing of the hosts.
+  if (!cutting_ && wish != smtp::TlsWish::required) site_failed(site, refused ? settings_->retry.first : Duration{});
+  if (trouble && addresses.size() > kAddressesTried) trouble->verdict = RecipientResult::Verdict::deferred;  // the others are next
+  co_return std::unexpected(std::move(trouble).value_or(Trouble{.reason = event::Reason::connection_lost}));
 }
 
 runtime::Task<void> Deliverer::close(Site& site, std::unique_ptr<Connection>& connection) {

@@ -9,6 +9,7 @@ void Envelope::clear() {
   text_.clear();
   entries_.clear();
   smtputf8 = eight_bit_body = held = false;
+  tls_wish = smtp::TlsWish::none;
 }
 
 void Envelope::add_recipient(std::string_view address, std::string_view parameters) {

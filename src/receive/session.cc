@@ -156,6 +156,7 @@ runtime::Task<void> Session::converse() {
       smtp::CommandRules rules{.extended = state_.extended() || !state_.greeted(),
                                .smtputf8 = envelope_.smtputf8,
                                .auth = auth_of(listener_.role) != smtp::AuthOffer::none,
+                               .require_tls = channel_.secured(),
                                .message_bytes_max = settings_->smtp.message_bytes_max};
       smtp::Command command = smtp::parse_command(step.text, rules);
       co_await handle(command);
@@ -236,6 +237,7 @@ void Session::on_greeting(const smtp::Command& command) {
     return smtp::write_ehlo({.host = settings_->hostname,
                              .message_bytes_max = settings_->smtp.message_bytes_max,
                              .starttls = state_.offers_tls(),
+                             .require_tls = channel_.secured(),
                              .auth = offered,
                              .xclient = may_introduce(smtp::Verb::xclient),
                              .xforward = may_introduce(smtp::Verb::xforward),
@@ -263,6 +265,7 @@ void Session::on_mail(const smtp::Command& command) {
   if (!authentication_ && relays_by_certificate()) envelope_.authentication = event::Authentication::client_certificate;
   envelope_.smtputf8 = command.mail.smtputf8;
   envelope_.eight_bit_body = command.mail.body == smtp::BodyType::eight_bit_mime;
+  if (command.mail.require_tls) envelope_.tls_wish = smtp::TlsWish::required;
   parameters_.clear();
   append_parameters(command.mail.notification, parameters_);
   envelope_.set_parameters(parameters_);

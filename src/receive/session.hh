@@ -137,6 +137,7 @@ class Session {
   smtp::Reply header_refusal_{};        ///< what its header has wrong
   std::optional<Error> failure_;        ///< why it cannot be kept
   smtp::ReceivedCounter hops_;
+  smtp::TlsRequiredField tls_field_;
   smtp::ChunkChecker chunk_checker_;    ///< BDAT: over all chunks of the message
   Instant transaction_since_{};         ///< its MAIL
   Instant content_since_{};

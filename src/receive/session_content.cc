@@ -90,6 +90,7 @@ void Session::start_content_clock() {
 // Takes hold of a place for the message and writes our Received field into it. On failure `failure_` says why.
 runtime::Task<bool> Session::begin_message() {
   hops_ = {};
+  tls_field_ = {};
   failure_.reset();
   header_refusal_ = {};
   header_ = config::is_submission(listener_.role) ? std::make_unique<smtp::SubmissionHeader>() : nullptr;
@@ -126,6 +127,7 @@ runtime::Task<bool> Session::begin_message() {
 
 runtime::Task<void> Session::keep(Bytes content) {
   hops_.feed(content);
+  tls_field_.feed(content);
   if (!incoming_ || content.empty()) co_return;
   if (header_) {
     header_->feed(content);
@@ -173,6 +175,8 @@ ContentVerdict Session::judge(const smtp::Reply& faults, std::uint64_t size, std
 // The message is here in whole: keep it or say why not. 250 leaves only after commit() succeeded.
 runtime::Task<void> Session::finish_message(const ContentVerdict& verdict, std::uint64_t size, bool eight_bit) {
   const Instant complete = ring_.now();
+  // REQUIRETLS is the stronger word (RFC 8689 section 4.1).
+  if (tls_field_.says_no() && envelope_.tls_wish == smtp::TlsWish::none) envelope_.tls_wish = smtp::TlsWish::waived;
   if (!verdict.refusal && incoming_) {
     auto committed = co_await incoming_->commit(envelope_, eight_bit);
     if (committed) co_return accept_message(size, complete);

@@ -203,6 +203,7 @@ runtime::Task<Effected> Interventions::redirect(Case& matter, std::vector<std::u
                        .smtputf8 = envelope.smtputf8,
                        .declared_eight_bit = envelope.declared_eight_bit,
                        .eight_bit = envelope.eight_bit,
+                       .tls_wish = envelope.tls_wish,
                        .client = envelope.client,
                        .helo = envelope.helo,
                        .sender = envelope.reverse_path,

@@ -113,6 +113,7 @@ spool::Envelope MailIncoming::describe(const receive::Envelope& envelope, bool e
   return {.smtputf8 = envelope.smtputf8,
           .declared_eight_bit = envelope.eight_bit_body,
           .eight_bit = eight_bit,
+          .tls_wish = envelope.tls_wish,
           .client = envelope.client,
           .reverse_path = envelope.reverse_path(),
           .parameters = envelope.parameters(),
@@ -221,6 +222,7 @@ void MailIncoming::hand_over(const receive::Envelope& envelope, bool eight_bit, 
     hot->smtputf8 = envelope.smtputf8;
     hot->declared_eight_bit = envelope.eight_bit_body;
     hot->eight_bit = eight_bit;
+    hot->tls_wish = envelope.tls_wish;
     hot->content = std::move(buffer_);
     hot->detail_key = sealer_.detail_key();
     message->hot = std::move(hot);

@@ -26,6 +26,7 @@ struct HotMessage final : queue::Hot {
   std::string parameters;                          ///< of MAIL, to be relayed
   std::vector<std::string> recipient_parameters;  ///< of RCPT; empty when none has any
   bool smtputf8 = false, declared_eight_bit = false, eight_bit = false;
+  smtp::TlsWish tls_wish = smtp::TlsWish::none;
   StagingBuffer content;  ///< all of it: messages of one piece only
   Key256 detail_key;
 };

@@ -29,6 +29,7 @@ class HotOutgoing final : public deliver::Outgoing {
   bool smtputf8() const override { return hot_.smtputf8; }
   bool declared_eight_bit() const override { return hot_.declared_eight_bit; }
   bool eight_bit() const override { return hot_.eight_bit; }
+  smtp::TlsWish tls_wish() const override { return hot_.tls_wish; }
   std::uint64_t size() const override { return size_; }
   Key256 detail_key() const override { return hot_.detail_key.duplicate(); }
   void rewind() override { given_ = false; }
@@ -55,6 +56,7 @@ class StoredOutgoing final : public deliver::Outgoing {
   bool smtputf8() const override { return reader_->envelope().smtputf8; }
   bool declared_eight_bit() const override { return reader_->envelope().declared_eight_bit; }
   bool eight_bit() const override { return reader_->envelope().eight_bit; }
+  smtp::TlsWish tls_wish() const override { return reader_->envelope().tls_wish; }
   std::uint64_t size() const override { return size_; }
   void rewind() override { reader_->rewind(); }
   runtime::Task<Result<Bytes>> next_content() override { return reader_->next(); }

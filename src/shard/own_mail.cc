@@ -65,6 +65,7 @@ runtime::Task<Result<>> OwnMail::commit(const OwnTerms* terms, const spool::Outc
     draft.envelope = {.smtputf8 = terms->smtputf8,
                       .declared_eight_bit = terms->declared_eight_bit,
                       .eight_bit = terms->eight_bit,
+                      .tls_wish = terms->tls_wish,
                       .client = terms->client,
                       .helo = terms->helo,
                       .reverse_path = terms->sender,

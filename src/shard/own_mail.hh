@@ -15,6 +15,7 @@ struct OwnTerms {
   WallTime arrived{};
   queue::Destination destination{};
   bool smtputf8 = false, declared_eight_bit = false, eight_bit = false;
+  smtp::TlsWish tls_wish = smtp::TlsWish::none;
   IpAddress client;
   std::string_view helo, sender, parameters;  ///< sender: empty is the null sender; parameters: of MAIL
   std::string_view recipient, recipient_parameters;

@@ -117,7 +117,9 @@ runtime::Task<Result<Reporter::Content>> Reporter::make(const queue::Message& me
   collect(message, outgoing, content, reported);
   if (reported.empty()) co_return content;  // what is wanted changed: nobody is told, the debt is settled
   const bool failed = std::ranges::any_of(reported, [](const auto& one) { return one.action == deliver::Action::failed; });
-  const bool whole = failed && smtp::read_mail_parameters(outgoing.parameters()).ret == smtp::Return::full;
+  // Its sender does not want it seen, and the report is perhaps all that cannot go as it came (RFC 8689 section 5).
+  content.tls_wish = outgoing.tls_wish() == smtp::TlsWish::required ? smtp::TlsWish::required : smtp::TlsWish::none;
+  const bool whole = failed && content.tls_wish == smtp::TlsWish::none && smtp::read_mail_parameters(outgoing.parameters()).ret == smtp::Return::full;
   deliver::Returned returned(whole, outgoing.size(), settings_->dsn.returned_bytes_max);
   outgoing.rewind();
   for (;;) {
@@ -153,6 +155,7 @@ runtime::Task<Result<>> Reporter::keep(queue::Message& message, const Content& c
                        .destination = destination_hash(parts_.hash_key, policy::domain_of(content.sender)),
                        .smtputf8 = content.made.smtputf8,
                        .eight_bit = content.made.eight_bit,
+                       .tls_wish = content.tls_wish,
                        .recipient = content.sender};
 
   std::vector<spool::Outcome::Recipient> closed;

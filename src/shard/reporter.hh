@@ -43,6 +43,7 @@ class Reporter {
     std::vector<std::size_t> closed;  ///< recipients it settles
     std::uint32_t recipients = 0;     ///< it tells of
     bool warns = false;
+    smtp::TlsWish tls_wish = smtp::TlsWish::none;
   };
   runtime::Task<void> run();
   runtime::Task<void> report(queue::Message& message);

@@ -131,6 +131,13 @@ Reply parse_auth_of(std::string_view value, const CommandRules& rules, Command& 
   return {};
 }
 
+Reply parse_require_tls(std::string_view, const CommandRules& rules, Command& command) {
+  if (!rules.require_tls) return replies::kUnknownParameter;
+  if (command.mail.require_tls) return replies::kDuplicateParameter;
+  command.mail.require_tls = true;
+  return {};
+}
+
 enum class Value : bool { none, needed };
 
 /// A parameter of MAIL or RCPT. One that is in no table is answered 555.
@@ -147,6 +154,7 @@ constexpr Parameter kMailParameters[] = {
     {"RET", Value::needed, parse_ret, "RFC 3461 section 4.3"},
     {"ENVID", Value::needed, parse_envid, "RFC 3461 section 4.4"},
     {"AUTH", Value::needed, parse_auth_of, "RFC 4954 section 5"},
+    {"REQUIRETLS", Value::none, parse_require_tls, "RFC 8689 section 3"},
 };
 constexpr Parameter kRecipientParameters[] = {
     {"NOTIFY", Value::needed, parse_notify_of, "RFC 3461 section 4.1"},

@@ -24,6 +24,7 @@ std::size_t write_ehlo(const EhloOffer& offer, MutableBytes out) {
   if (offer.smtputf8) writer.text("250-SMTPUTF8\r\n");
   if (offer.chunking) writer.text("250-CHUNKING\r\n");
   if (offer.starttls) writer.text("250-STARTTLS\r\n");
+  if (offer.require_tls) writer.text("250-REQUIRETLS\r\n");
   if (!offer.auth.empty()) writer.text("250-AUTH ").text(offer.auth).text("\r\n");
   if (offer.xclient) writer.text("250-XCLIENT ").text(kXclientAttributes).text("\r\n");
   if (offer.xforward) writer.text("250-XFORWARD ").text(kXforwardAttributes).text("\r\n");
@@ -51,6 +52,7 @@ constexpr Flag kFlags[] = {
     {"ENHANCEDSTATUSCODES", &Capabilities::enhanced_status_codes},
     {"DSN", &Capabilities::dsn},
     {"STARTTLS", &Capabilities::starttls},
+    {"REQUIRETLS", &Capabilities::require_tls},
     {"SIZE", &Capabilities::size},
 };
 

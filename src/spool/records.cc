@@ -11,7 +11,7 @@ namespace {
 constexpr std::size_t kStatusBytes = 12, kPositionBytes = 16, kHostRunBytes = 24;
 constexpr std::size_t kSchedulingBytes = 72, kEnvelopeBytes = 28, kOutcomeBytes = 48, kCheckpointBytes = 8;
 constexpr std::uint8_t kHeld = 1, kWarned = 1;
-constexpr std::uint16_t kSmtpUtf8 = 1, kDeclaredEightBit = 2, kEightBit = 4;
+constexpr std::uint16_t kSmtpUtf8 = 1, kDeclaredEightBit = 2, kEightBit = 4, kTlsRequired = 8, kTlsWaived = 16;
 
 std::unexpected<Error> corrupt() { return std::unexpected(Error{Errc::corrupt}); }
 
@@ -188,7 +188,9 @@ void encode(const Envelope& envelope, MutableBytes target) {
   FieldWriter out(target);
   out.number(static_cast<std::uint16_t>((envelope.smtputf8 ? kSmtpUtf8 : 0) |
                                         (envelope.declared_eight_bit ? kDeclaredEightBit : 0) |
-                                        (envelope.eight_bit ? kEightBit : 0)));
+                                        (envelope.eight_bit ? kEightBit : 0) |
+                                        (envelope.tls_wish == smtp::TlsWish::required ? kTlsRequired : 0) |
+                                        (envelope.tls_wish == smtp::TlsWish::waived ? kTlsWaived : 0)));
   out.bytes(envelope.client.bytes);
   out.number(static_cast<std::uint32_t>(envelope.recipients.size()));
   out.text(envelope.helo);
@@ -205,10 +207,12 @@ Result<Envelope> decode_envelope(Bytes plaintext, Arrays& arrays) {
   FieldReader in(plaintext);
   Envelope envelope;
   const auto flags = in.number<std::uint16_t>();
-  in.refuse_unless(flags <= (kSmtpUtf8 | kDeclaredEightBit | kEightBit));
+  in.refuse_unless(flags < (kTlsRequired | kTlsWaived));  // one of the two, or none
   envelope.smtputf8 = (flags & kSmtpUtf8) != 0;
   envelope.declared_eight_bit = (flags & kDeclaredEightBit) != 0;
   envelope.eight_bit = (flags & kEightBit) != 0;
+  if ((flags & kTlsRequired) != 0) envelope.tls_wish = smtp::TlsWish::required;
+  if ((flags & kTlsWaived) != 0) envelope.tls_wish = smtp::TlsWish::waived;
   in.bytes(envelope.client.bytes);
   const auto recipients = in.number<std::uint32_t>();
   in.refuse_unless(recipients >= 1 && recipients <= kRecipientsMax && in.left() >= recipients * 6);

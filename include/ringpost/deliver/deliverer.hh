@@ -158,7 +158,8 @@ class Deliverer {
   // worker.cc: one connection's life
   runtime::Task<void> work(Site& site);
   runtime::Task<bool> deliver_one(Site& site, std::unique_ptr<Connection>& connection, Job job, Attempt& attempt);
-  runtime::Task<std::expected<void, Trouble>> ensure_open(Site& site, std::unique_ptr<Connection>& connection, Attempt& attempt);
+  runtime::Task<std::expected<void, Trouble>> ensure_open(Site& site, std::unique_ptr<Connection>& connection, Attempt& attempt,
+                                                           smtp::TlsWish wish);
   runtime::Task<void> close(Site& site, std::unique_ptr<Connection>& connection);
 
   Surroundings surroundings_;

@@ -16,6 +16,7 @@
 #include "ringpost/event/event.hh"
 #include "ringpost/queue/message.hh"
 #include "ringpost/runtime/task.hh"
+#include "ringpost/smtp/require_tls.hh"
 
 namespace ringpost::deliver {
 
@@ -33,6 +34,7 @@ class Outgoing {
   virtual bool smtputf8() const = 0;
   virtual bool declared_eight_bit() const = 0;  ///< it came with BODY=8BITMIME
   virtual bool eight_bit() const = 0;           ///< its content holds octets above 127
+  virtual smtp::TlsWish tls_wish() const { return smtp::TlsWish::none; }
   virtual std::uint64_t size() const = 0;
   /// What the next hop's words about this message are sealed under.
   virtual Key256 detail_key() const = 0;

@@ -10,6 +10,7 @@
 #include "ringpost/base/socket_address.hh"
 #include "ringpost/config/settings.hh"
 #include "ringpost/event/event.hh"
+#include "ringpost/smtp/require_tls.hh"
 #include "ringpost/tls/dane.hh"
 #include "ringpost/transport/mta_sts.hh"
 
@@ -50,6 +51,7 @@ struct Protection {
   event::Reason refusal = event::Reason::none;                  ///< else: it is not to be opened at all
   event::TlsResult::Shortfall shortfall = event::TlsResult::Shortfall::none;  ///< why it cannot be better
   bool tested = false;  ///< whose the host is, is looked at as MTA-STS has it, and told; nothing else comes of it
+  bool as_proven = false;  ///< verify: the host is to be who DNS proves that it is
 };
 /// As an event says it; `automatic` is no answer to that.
 event::TlsResult::Policy applied(config::TlsPolicy policy);
@@ -58,5 +60,10 @@ event::TlsResult::Policy applied(config::TlsPolicy policy);
 Protection protection(config::TlsPolicy asked, const HostProof* proof, const transport::Policy* sts = nullptr);
 /// All of these hosts are bound by TLSA records, so that no other policy can matter.
 bool all_bound(const Proofs& proofs);
+
+/// The same for a message whose sender has a wish (RFC 8689).
+/// required: a host that somebody vouches for, DNS or the configuration, and that shows who it is (section 4.2.1); else `requiretls_unmet`.
+/// waived: what the domain publishes does not count, what is configured does (section 4.1).
+Protection protection(config::TlsPolicy asked, const HostProof* proof, const transport::Policy* sts, smtp::TlsWish wish);
 
 }  // namespace ringpost::deliver

@@ -15,6 +15,7 @@
 #include "ringpost/base/units.hh"
 #include "ringpost/event/event.hh"
 #include "ringpost/runtime/task.hh"
+#include "ringpost/smtp/require_tls.hh"
 
 namespace ringpost::receive {
 
@@ -37,6 +38,7 @@ class Envelope {
 
   bool smtputf8 = false;        ///< MAIL had SMTPUTF8: the next hop needs it too
   bool eight_bit_body = false;  ///< MAIL had BODY=8BITMIME
+  smtp::TlsWish tls_wish = smtp::TlsWish::none;
   IpAddress client;
   std::string login;  ///< who has authenticated; empty: nobody
   std::optional<event::Authentication> authentication;  ///< how, or what else than its address the client relays by

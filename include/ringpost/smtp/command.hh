@@ -49,6 +49,7 @@ struct MailParameters {
   std::optional<BodyType> body;       ///< RFC 6152
   bool smtputf8 = false;              ///< RFC 6531
   MailNotification notification;      ///< RFC 3461
+  bool require_tls = false;           ///< RFC 8689
   bool auth = false;                  ///< RFC 4954 section 5: AUTH= was given; whoever it names is not passed on
 };
 
@@ -75,6 +76,7 @@ struct CommandRules {
   bool extended = true;   ///< EHLO was used; after HELO no parameters are known
   bool smtputf8 = false;  ///< the open transaction has SMTPUTF8: non-ASCII recipients are allowed
   bool auth = false;      ///< AUTH is offered, and so is that parameter of MAIL
+  bool require_tls = false;  ///< REQUIRETLS is offered: the session is under TLS
   std::uint64_t message_bytes_max = std::numeric_limits<std::uint64_t>::max();  ///< SIZE above it is refused
 };
 

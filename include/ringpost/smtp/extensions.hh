@@ -17,6 +17,7 @@ struct EhloOffer {
   bool smtputf8 = true;
   bool chunking = true;
   bool starttls = false;                ///< RFC 3207
+  bool require_tls = false;             ///< RFC 8689; under TLS only
   std::string_view auth = {};           ///< RFC 4954: mechanisms, one blank between two; empty: none
   bool xclient = false;                 ///< with the attributes of client_attributes.hh
   bool xforward = false;
@@ -44,6 +45,7 @@ struct Capabilities {
   bool enhanced_status_codes = false;
   bool dsn = false;
   bool starttls = false;
+  bool require_tls = false;
   bool size = false;
   std::string auth;  ///< mechanisms (RFC 4954), a blank between two
   // 0: no limit is known.

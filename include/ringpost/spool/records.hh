@@ -13,6 +13,7 @@
 #include "ringpost/base/units.hh"
 #include "ringpost/crypto/record.hh"
 #include "ringpost/event/event.hh"
+#include "ringpost/smtp/require_tls.hh"
 #include "ringpost/spool/position.hh"
 
 namespace ringpost::spool {
@@ -90,6 +91,7 @@ struct Envelope {
   bool smtputf8 = false;            ///< MAIL had SMTPUTF8
   bool declared_eight_bit = false;  ///< MAIL had BODY=8BITMIME
   bool eight_bit = false;           ///< the content holds octets above 127
+  smtp::TlsWish tls_wish = smtp::TlsWish::none;
   IpAddress client;
   std::string_view helo;
   std::string_view reverse_path;

@@ -5,6 +5,7 @@
 #include "ringpost/smtp/data_decoder.hh"
 #include "ringpost/smtp/dot_stuffer.hh"
 #include "ringpost/smtp/received.hh"
+#include "ringpost/smtp/require_tls.hh"
 
 using namespace ringpost;
 using namespace ringpost::smtp;
@@ -129,6 +130,11 @@ void check_content(std::string_view content, Prng& random) {
   whole.feed(as_bytes(content));
   for (const auto& piece : fuzz::cut(content, random)) cut.feed(piece);
   FUZZ_CHECK(whole.count() == cut.count() && whole.header_ended() == cut.header_ended());
+
+  TlsRequiredField field, field_cut;
+  field.feed(as_bytes(content));
+  for (const auto& piece : fuzz::cut(content, random)) field_cut.feed(piece);
+  FUZZ_CHECK(field.says_no() == field_cut.says_no());
 }
 
 }  // namespace

@@ -55,9 +55,9 @@ class Secured {
   Bench& bench() { return *bench_; }
   Hop& hop() { return *bench_->hop; }
   /// What became of one message: "+ clear", "+ tls", "~ tls_failed"...
-  std::string outcome() {
+  std::string outcome(smtp::TlsWish wish = smtp::TlsWish::none) {
     const int secured_before = hop().secured;
-    const Attempt& attempt = bench_->deliver();
+    const Attempt& attempt = bench_->deliver({.tls_wish = wish});
     const RecipientResult& result = attempt.results.at(0);
     if (result.verdict == Verdict::delivered) return hop().secured > secured_before ? "+ tls" : "+ clear";
     return (result.verdict == Verdict::deferred ? "~ " : "x ") + std::string{event::name_of(result.reason)};

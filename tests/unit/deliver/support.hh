@@ -186,6 +186,7 @@ struct Mail {
   std::vector<std::string> recipients = {"b@next.test"};
   std::string content = "Subject: x\r\n\r\ntext\r\n";
   bool smtputf8 = false, declared_eight_bit = false, eight_bit = false;
+  smtp::TlsWish tls_wish = smtp::TlsWish::none;
   std::string parameters;                         ///< of MAIL
   std::vector<std::string> recipient_parameters;  ///< of RCPT
   std::size_t piece = 16384;
@@ -204,6 +205,7 @@ class MemoryOutgoing final : public Outgoing {
   bool smtputf8() const override { return mail_.smtputf8; }
   bool declared_eight_bit() const override { return mail_.declared_eight_bit; }
   bool eight_bit() const override { return mail_.eight_bit; }
+  smtp::TlsWish tls_wish() const override { return mail_.tls_wish; }
   std::uint64_t size() const override { return mail_.content.size(); }
   Key256 detail_key() const override { return Key256{}; }
   void rewind() override { at_ = 0; }

@@ -38,6 +38,7 @@ struct Stored {
   std::string login = {};
   bool held = false;
   std::string client = {};
+  smtp::TlsWish tls_wish = smtp::TlsWish::none;
 };
 
 class MemoryIntake final : public Intake {
@@ -93,6 +94,7 @@ class MemoryIncoming final : public Incoming {
     for (std::size_t i = 0; i < envelope.recipients(); ++i) stored.parameters.emplace_back(envelope.recipient_parameters(i));
     stored.login = envelope.login;
     stored.held = envelope.held;
+    stored.tls_wish = envelope.tls_wish;
     intake_.stored.push_back(std::move(stored));
     co_return Result<>{};
   }

@@ -42,6 +42,28 @@ TEST(Tls, comes_before_the_banner_where_it_is_implicit) {
   EXPECT_EQ(client.ask("x\r\n.").substr(0, 3), "250");
 }
 
+TEST(Tls, REQUIRETLS_is_offered_and_kept_under_tls_alone) {  // RFC 8689 section 3
+  TlsBench bench{ListenerTls::offered};
+  Client client(bench);
+  client.begin();
+  EXPECT_EQ(client.ask("EHLO client.test").find("REQUIRETLS"), std::string::npos);
+  EXPECT_EQ(client.ask("MAIL FROM:<a@client.test> REQUIRETLS").substr(0, 3), "555");
+  EXPECT_EQ(client.ask("STARTTLS").substr(0, 3), "220");
+  ASSERT_TRUE(client.start_tls());
+  EXPECT_NE(client.ask("EHLO client.test").find("250-REQUIRETLS\r\n"), std::string::npos);
+  const std::pair<std::string, smtp::TlsWish> sent[] = {{"MAIL FROM:<a@client.test> REQUIRETLS|Subject: x", smtp::TlsWish::required},
+                                                        {"MAIL FROM:<a@client.test>|Subject: x", smtp::TlsWish::none},
+                                                        {"MAIL FROM:<a@client.test>|TLS-Required: No", smtp::TlsWish::waived},
+                                                        {"MAIL FROM:<a@client.test> REQUIRETLS|TLS-Required: No", smtp::TlsWish::required}};
+  for (const auto& [words, wish] : sent) {
+    EXPECT_EQ(client.ask(words.substr(0, words.find('|'))).substr(0, 3), "250");
+    EXPECT_EQ(client.ask("RCPT TO:<b@next.test>").substr(0, 3), "250");
+    EXPECT_EQ(client.ask("DATA").substr(0, 3), "354");
+    EXPECT_EQ(client.ask(words.substr(words.find('|') + 1) + "\r\n\r\nbody\r\n.").substr(0, 3), "250");
+    EXPECT_EQ(bench.intake.stored.back().tls_wish, wish) << words;
+  }
+}
+
 TEST(Tls, without_it_mail_is_refused_where_it_is_required) {
   TlsBench bench{ListenerTls::required};
   Client client(bench);

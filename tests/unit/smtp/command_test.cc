@@ -149,10 +149,16 @@ TEST(Attacks, C14_parameters_malformed_doubled_and_unknown) {
     EXPECT_GE(mail(text), 500) << text;
     EXPECT_LE(mail(text), 501) << text;
   }
-  for (auto text : {"NOTIFY=NEVER", "ORCPT=rfc822;a@b", "MT-PRIORITY=3", "REQUIRETLS", "BY=120;R", "HOLDFOR=1", "AUTH=<>", "BODY=BINARYMIME",
+  for (auto text : {"NOTIFY=NEVER", "ORCPT=rfc822;a@b", "MT-PRIORITY=3", "REQUIRETLS", "REQUIRETLS=1", "BY=120;R", "HOLDFOR=1", "AUTH=<>", "BODY=BINARYMIME",
                     "FOO", "FOO=1"}) {
     EXPECT_EQ(mail(text), 555) << text;
   }
+  rules.require_tls = true;
+  EXPECT_EQ(mail("REQUIRETLS"), 0);
+  EXPECT_EQ(mail("requiretls SIZE=1"), 0);
+  for (auto text : {"REQUIRETLS=1", "REQUIRETLS=", "REQUIRETLS REQUIRETLS"}) EXPECT_EQ(mail(text), 501) << text;
+  EXPECT_EQ(code("RCPT TO:<a@b> REQUIRETLS", rules), 555);
+  EXPECT_EQ(code("MAIL FROM:<a@b> REQUIRETLS", {.extended = false, .require_tls = true}), 555);
 }
 
 TEST(Attacks, A4_smtputf8_addresses_need_the_parameter) {

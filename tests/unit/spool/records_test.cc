@@ -39,6 +39,7 @@ std::vector<std::byte> sample_envelope() {
   return bytes_of_value(Envelope{.smtputf8 = true,
                                  .declared_eight_bit = true,
                                  .eight_bit = false,
+                                 .tls_wish = smtp::TlsWish::required,
                                  .client = IpAddress::from_ipv4(0xc0000201),
                                  .helo = "client.example",
                                  .reverse_path = "",
