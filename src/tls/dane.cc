@@ -109,6 +109,7 @@ PeerVerdict judge_dane(PeerChain chain, std::span<const Association> records, st
   start_library();
   const auto own = parse_der(chain[0]);
   if (!own) return PeerVerdict::unreadable;
+  if (is_weak(chain[0])) return PeerVerdict::weak;
   const PeerVerdict verdict = Climb{chain, std::move(anchors), world.wall_now()}.path_from(*own);
   if (verdict == PeerVerdict::ok && !own->may_serve) return PeerVerdict::bad_chain;
   if (verdict == PeerVerdict::ok && !is_for(*own, names)) return PeerVerdict::wrong_name;

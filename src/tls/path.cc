@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tls/library.hh"
+#include "tls/signature.hh"
 
 namespace ringpost::tls {
 
@@ -65,6 +66,7 @@ std::expected<Step, PeerVerdict> issuer_of(PeerChain chain, std::span<const std:
     if (!found || found->subject != top.issuer) continue;
     // wolfSSL takes whatever is loaded for an authority: whether it is one is looked at here.
     if (!found->may_issue || found->authorities_below.value_or(kChainMax) < path.size() - 1) return std::unexpected(PeerVerdict::bad_chain);
+    if (is_weak(chain[next])) return std::unexpected(PeerVerdict::weak);
     return Step{next, std::move(*found)};
   }
   return std::unexpected(PeerVerdict::unknown_issuer);

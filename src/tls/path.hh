@@ -16,7 +16,7 @@ struct Step {
   Parsed parsed;
 };
 /// The certificate in `chain` that issued `top`, which is the last one of `path`; none that the path holds already.
-/// Errors: unknown_issuer: there is none, or the path is too long. bad_chain: it may not issue that.
+/// Errors: unknown_issuer: there is none, or the path is too long. bad_chain: it may not issue that. weak.
 std::expected<Step, PeerVerdict> issuer_of(PeerChain chain, std::span<const std::size_t> path, const Parsed& top);
 
 /// What the certificates of `path` (places in `chain`, the peer's own first) are worth when `anchors` (DER) are believed, one of which

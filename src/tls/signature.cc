@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "tls/decoded.hh"
+#include "tls/der.hh"
 
 namespace ringpost::tls {
 
@@ -38,6 +39,32 @@ bool verify(wc_HashType hash, wc_SignatureType type, const DecodedCert& of, cons
 }
 
 }  // namespace
+
+bool is_weak(Bytes certificate) {
+  constexpr int kRsaBitsMin = 2048, kEccBitsMin = 256;
+  const DecodedPtr decoded = decode(certificate);
+  const auto key = public_key_info(certificate);
+  if (!decoded || !key) return false;
+  for (const word32 old : {CTC_MD2wRSA, CTC_MD5wRSA, CTC_SHAwRSA, CTC_SHAwDSA, CTC_SHAwECDSA})
+    if (decoded->signatureOID == old) return true;
+  word32 at = 0;
+  const auto key_bytes = static_cast<word32>(key->size());
+  int bits = 0, least = 0;
+  if (decoded->keyOID == RSAk) {
+    RsaKey modulus;
+    if (wc_InitRsaKey(&modulus, nullptr) != 0) return true;
+    least = kRsaBitsMin;
+    if (wc_RsaPublicKeyDecode(raw(*key), &at, &modulus, key_bytes) == 0) bits = wc_RsaEncryptSize(&modulus) * 8;
+    wc_FreeRsaKey(&modulus);
+  } else if (decoded->keyOID == ECDSAk) {
+    ecc_key point;
+    if (wc_ecc_init(&point) != 0) return true;
+    least = kEccBitsMin;
+    if (wc_EccPublicKeyDecode(raw(*key), &at, &point, key_bytes) == 0) bits = wc_ecc_size(&point) * 8;
+    wc_ecc_free(&point);
+  }
+  return bits < least;
+}
 
 bool signed_by(Bytes key, Bytes certificate) {
   const DecodedPtr decoded = decode(certificate);

@@ -7,6 +7,7 @@
 #include "tls/parsed.hh"
 #include "tls/path.hh"
 #include "tls/pem.hh"
+#include "tls/signature.hh"
 
 namespace ringpost::tls {
 
@@ -31,6 +32,7 @@ Literal log_name(PeerVerdict verdict) {
     case PeerVerdict::unknown_issuer: return "unknown_issuer";
     case PeerVerdict::no_tlsa_match: return "no_tlsa_match";
     case PeerVerdict::bad_chain: return "bad_chain";
+    case PeerVerdict::weak: return "weak";
     case PeerVerdict::not_yet_valid: return "not_yet_valid";
     case PeerVerdict::expired: return "expired";
     case PeerVerdict::revoked: return "revoked";
@@ -99,6 +101,7 @@ PeerVerdict TrustStore::judge(PeerChain chain, std::span<const std::string_view>
       top = std::move(step->parsed);
       roots = std::ranges::equal_range(roots_, top.issuer, {}, &Root::subject);
     }
+    if (is_weak(chain[0])) return PeerVerdict::weak;
     std::vector<Bytes> anchors;
     for (const Root& root : roots)
       if (role == PeerRole::server || root.may_issue) anchors.push_back(root.der);

@@ -12,7 +12,7 @@ DAY = datetime.timedelta(days=1)
 
 
 def new_key(kind="ecdsa"):
-    return ec.generate_private_key(ec.SECP256R1()) if kind == "ecdsa" else rsa.generate_private_key(65537, 2048)
+    return ec.generate_private_key(ec.SECP256R1()) if kind == "ecdsa" else rsa.generate_private_key(65537, {"rsa": 2048, "short": 1024}[kind])
 
 
 def pem_of(key):
@@ -48,7 +48,7 @@ class Authority:
             context.minimum_version = context.maximum_version = version
         return context
 
-    def issue(self, *hosts, kind="ecdsa", begins=-1, ends=30, usage=None):
+    def issue(self, *hosts, kind="ecdsa", begins=-1, ends=30, usage=None, digest=hashes.SHA256):
         """(chain, key) in PEM. `hosts` may be mailboxes. `begins` and `ends`: days from now. `usage`: what alone it is for."""
         key, now = new_key(kind), datetime.datetime.utcnow()
         builder = (x509.CertificateBuilder().subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])]))
@@ -57,8 +57,18 @@ class Authority:
                    .add_extension(x509.SubjectAlternativeName([name_of(host) for host in hosts]), False))
         if usage:
             builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), False)
-        certificate = builder.sign(self.key, hashes.SHA256())
+        certificate = builder.sign(self.key, digest())
         return certificate.public_bytes(serialization.Encoding.PEM), pem_of(key)
+
+    def below(self, folder):
+        """Another authority, which this one has certified."""
+        made = Authority(folder)
+        made.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test Authority Below")])
+        now = datetime.datetime.utcnow()
+        made.certificate = (x509.CertificateBuilder().subject_name(made.name).issuer_name(self.name).public_key(made.key.public_key())
+                            .serial_number(x509.random_serial_number()).not_valid_before(now - 400 * DAY).not_valid_after(now + 400 * DAY)
+                            .add_extension(x509.BasicConstraints(True, None), True).sign(self.key, hashes.SHA256()))
+        return made
 
     def files(self, name, *hosts, **how):
         """The configuration's keys for a certificate of its own."""

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 from certificates import Authority
+from cryptography.hazmat.primitives import hashes
 from server import Client, Server, TlsSink, wait_until
 
 MESSAGE = b"Subject: s\r\n\r\nhello\r\n"
@@ -73,6 +74,12 @@ def reason_of(server):
     return tried[0]["reason"], tried[0]["code"]
 
 
+def how_secured(server, kind):
+    """(policy, verified, why it is not better) of the last such event."""
+    last = wait_until(kind, lambda: [event["tls"] for event in server.audit_lines() if event["event"] == kind and "tls" in event])[-1]
+    return last["policy"], last["verified"], last["why_not_better"]
+
+
 @pytest.mark.parametrize("policy", [None, "opportunistic", "encrypt", "verify"])
 def test_mail_goes_under_tls(home, authority, policy):
     large = b"Subject: large\r\n\r\n" + (b"x" * 98 + b"\r\n") * 30_000
@@ -101,18 +108,25 @@ def test_none_goes_in_clear_though_tls_is_offered(home, authority):
         assert [version for version, _ in sink.kept] == [None]
 
 
-@pytest.mark.parametrize("how, hosts", [({"ends": -0.5}, ["localhost"]), ({"begins": 5}, ["localhost"]), ({}, ["elsewhere.example"])],
-                         ids=["expired", "not yet valid", "wrong name"])
-def test_T6_a_certificate_that_is_not_good(home, authority, how, hosts):
-    with TlsSink(authority, *hosts, **how) as sink:
+@pytest.mark.parametrize("how, hosts", [({"ends": -0.5}, ["localhost"]), ({"begins": 5}, ["localhost"]), ({}, ["elsewhere.example"]),
+                                        ({"kind": "short"}, ["localhost"]), ({"digest": hashes.SHA1}, ["localhost"]), ({"missing": True}, ["localhost"])],
+                         ids=["expired", "not yet valid", "wrong name", "RSA of 1024 bits", "signed over SHA-1", "chain missing"])
+def test_T6_a_certificate_that_is_not_good(home, authority, tmp_path, how, hosts):
+    """verify: mail waits, and nothing of it is said. encrypt and auto: it goes, and the event says that nobody was verified."""
+    issuer = authority.below(tmp_path) if how.pop("missing", False) else authority
+    with TlsSink(issuer, *hosts, **how) as sink:
         with relay(home, sink, authority, "verify") as server:
             send(server)
             assert reason_of(server) == ("peer_not_verified", 451)
             assert not sink.kept
-            server.ctl("set", "destination.localhost..tls=encrypt")
-            server.ctl("queue", "retry", "--all")
-            server.wait_delivered()
-            assert [version for version, _ in sink.kept] == ["TLSv1.3"]
+            assert how_secured(server, "recipient_deferred") == ("verify", False, "certificate")
+            for policy, name in (("encrypt", "encrypt"), ("auto", "opportunistic")):
+                server.ctl("set", f"destination.localhost..tls={policy}")
+                send(server)
+                server.ctl("queue", "retry", "--all")
+                server.wait_delivered()
+                assert wait_until("the event", lambda: how_secured(server, "recipient_delivered")[:2] == (name, False))
+            assert {version for version, _ in sink.kept} == {"TLSv1.3"}
 
 
 def test_T6_an_authority_that_is_not_trusted_any_more(home, authority, tmp_path):

@@ -23,6 +23,7 @@ enum class PeerVerdict : std::uint8_t {
   unknown_issuer,  ///< the chain leads to no root of ours
   no_tlsa_match,   ///< DANE: no TLSA record is about it
   bad_chain,       ///< a signature is wrong, or a certificate may not issue what it issued
+  weak,           ///< a certificate on the way is signed over SHA-1 or MD5, or has a key of fewer than 2048 (RSA) or 256 bits
   not_yet_valid,
   expired,
   revoked,

@@ -31,17 +31,23 @@ TEST(Secure, several_messages_go_over_one_secured_connection) {
 }
 
 TEST(Attacks, T6_a_certificate_that_is_not_good_enough) {
+  const tls::Certificate short_key = made_of("short", files().short_chain, files().short_key);
+  const tls::Certificate old_signature = made_of("old", files().old_chain, files().old_key);
   struct Case {
     const tls::Certificate& certificate;
     std::string host;
-    std::string verify;
+    std::string why;
   };
-  const Case cases[] = {{Secured::alone(), "mx.test", "~ peer_not_verified"},
-                        {Secured::stranger(), "mx.test", "~ peer_not_verified"},
-                        {Secured::mx(), "elsewhere.test", "~ peer_not_verified"}};
+  const Case cases[] = {{Secured::alone(), "mx.test", "self_signed"},
+                        {Secured::stranger(), "mx.test", "unknown_issuer"},
+                        {Secured::mx(), "elsewhere.test", "wrong_name"},
+                        {short_key, "mx.test", "weak"},
+                        {old_signature, "mx.test", "weak"}};
   for (const Case& each : cases) {
     Secured verify(TlsPolicy::verify, each.host, each.certificate);
-    EXPECT_EQ(verify.outcome(), each.verify);
+    EXPECT_EQ(verify.outcome(), "~ peer_not_verified");
+    EXPECT_EQ(verify.bench().attempts.back().back().results.at(0).text, "The next hop's certificate is not accepted: " + each.why);
+    EXPECT_EQ(verify.last_tls().shortfall, event::TlsResult::Shortfall::certificate);
     EXPECT_FALSE(verify.told_anything());
     Secured encrypt(TlsPolicy::encrypt, each.host, each.certificate);
     EXPECT_EQ(encrypt.outcome(), "+ tls") << "whoever it is";

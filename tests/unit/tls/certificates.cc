@@ -32,7 +32,13 @@ sign mx-rsa mx.test middle 30 'subjectAltName=DNS:mx.test'
 sign other other.test middle 30 'subjectAltName=DNS:other.test'
 sign stranger mx.test stranger-root 30 'subjectAltName=DNS:mx.test'
 openssl req -x509 -key alone.key -out alone.pem -days 30 -subj /CN=mx.test -addext subjectAltName=DNS:mx.test
-for leaf in mx mx-rsa other; do cat $leaf.pem middle.pem >$leaf-chain.pem; done
+openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024 -out short.key
+sign short mx.test middle 30 'subjectAltName=DNS:mx.test'
+key old
+openssl req -new -key old.key -subj /CN=mx.test -out old.csr
+printf 'subjectAltName=DNS:mx.test\n' >old.ext
+openssl x509 -req -sha1 -in old.csr -CA middle.pem -CAkey middle.key -days 30 -extfile old.ext -out old.pem
+for leaf in mx mx-rsa other short old; do cat $leaf.pem middle.pem >$leaf-chain.pem; done
 )";
 
 std::string read(const std::filesystem::path& path) {
@@ -73,7 +79,11 @@ TestFiles make() {
           .alone_key = file("alone.key"),
           .stranger_chain = file("stranger.pem"),
           .stranger_key = file("stranger.key"),
-          .middle = file("middle.pem")};
+          .middle = file("middle.pem"),
+          .short_chain = file("short-chain.pem"),
+          .short_key = file("short.key"),
+          .old_chain = file("old-chain.pem"),
+          .old_key = file("old.key")};
 }
 
 }  // namespace

@@ -30,12 +30,14 @@ WallTime today();
 /// Files of PEM, by who they are for. All are valid from now on: leaves for 30 days, authorities for ten years.
 ///
 ///   root -> middle -> mx (ECDSA P-256, mx.test and *.wild.test), mx-rsa (RSA 2048, mx.test), other (ECDSA, other.test)
+///                     short (RSA 1024, mx.test), old (signed over SHA-1, mx.test)
 ///   alone: signed by itself, mx.test          stranger-root -> stranger (mx.test)
 struct TestFiles {
   std::string folder;
   std::string root, stranger_root;
   std::string mx_chain, mx_key, mx_rsa_chain, mx_rsa_key, other_chain, other_key, alone, alone_key, stranger_chain, stranger_key;
   std::string middle;
+  std::string short_chain, short_key, old_chain, old_key;
 };
 /// Made once for each process.
 const TestFiles& files();

@@ -164,6 +164,9 @@ TEST(Attacks, T6_each_fault_of_a_peer_has_its_name) {
   EXPECT_EQ(judge(f.alone, f.alone, {"mx.test"}, days{100}), PeerVerdict::expired);
   // The middle is missing.
   EXPECT_EQ(judge(f.root, f.mx_chain.substr(0, f.mx_chain.find(f.middle))), PeerVerdict::unknown_issuer);
+  EXPECT_EQ(judge(f.root, f.short_chain), PeerVerdict::weak);
+  EXPECT_EQ(judge(f.root, f.old_chain), PeerVerdict::weak);
+  EXPECT_EQ(judge(f.root, f.old_chain, {"mx.test"}, days{100}), PeerVerdict::weak) << "whatever else it is";
   // Whom the operator trusts need not be a root.
   EXPECT_EQ(judge(f.middle, f.mx_chain), PeerVerdict::ok);
 }
