@@ -240,6 +240,16 @@ constexpr Key kTable[] = {
          .max = 10 * kSecond,
          .zero = true,
          .help = "How long the first refusal of a login waits; each further one twice as long, up to 16 times that. 0: none waits."}),
+    key<FIELD(auth.failures_rate)>(
+        {.name = "auth.failures_rate",
+         .type = Type::rate,
+         .fallback = "20/s",
+         .min = 1,
+         .max = 1'000'000,
+         .auto_word = "none",
+         .help = "Wrong passwords in so much time, all shards together, beyond which clients are put off with 454 and theirs is not checked, but "
+                 "for those who used the login rightly lately: each check takes 20 ms of a core, and who guesses must not take all. none: "
+                 "each is checked."}),
     key<FIELD(auth.ban)>({.name = "auth.ban",
                           .type = Type::duration,
                           .fallback = "15 m",

@@ -49,7 +49,8 @@ event::Authentication authentication_of(sasl::Mechanism mechanism) {
 }
 
 policy::LoginLimits limits_of(const config::Settings& settings) {
-  return {settings.auth.failures_max, settings.auth.failures_window, settings.auth.ban, settings.auth.failure_delay, settings.auth.never_ban};
+  return {settings.auth.failures_max, settings.auth.failures_window, settings.auth.ban, settings.auth.failure_delay,
+          settings.auth.failures_rate, settings.auth.never_ban};
 }
 
 }  // namespace
@@ -113,6 +114,11 @@ runtime::Task<void> Session::authenticate(const smtp::Command& command) {
     } else {
       candidate.name = claimed_login(step);
       if (!guard.may_try(peer_.ip(), candidate.name, ring_.now())) co_return close_with(replies::kTooManyLogins);
+      if (std::holds_alternative<sasl::CheckPassword>(step) &&
+          !guard.may_check(peer_.ip(), candidate.name, limits_of(*settings_), ring_.now())) {
+        server_.surroundings_.metrics.logins_put_off.add();
+        co_return answer(replies::kAuthUnavailable);
+      }
       if (input_.empty()) input_.release();
       auto next = co_await ask(exchange, step, candidate);
       if (!next) co_return answer(replies::kAuthUnavailable);

@@ -215,6 +215,20 @@ def test_bans_come_and_go(home):
         wait_until("the refusals in the audit log", lambda: sum(e["event"] == "login_refused" for e in server.audit_lines()) >= 3)
 
 
+def test_strangers_are_put_off_while_many_guess(home):
+    """One wrong password an hour is checked; who is known comes in all the same."""
+    with SubmissionServer(home, **{"auth.failures_rate": "1/h", "auth.failure_delay": "0"}) as server:
+        assert refused(server, ANNA, PASSWORD)[0] == 235  # and is known from here on
+        assert refused(server, "nobody@example.com", "a guess")[0] == 535
+        assert refused(server, "nobody@example.com", "a guess")[0] == 454
+        assert refused(server, ANNA, PASSWORD)[0] == 235
+        assert "ringpost_logins_put_off_total 1" in server.ctl("metrics")
+        server.settings["auth.failures_rate"] = "none"
+        server.write_config()
+        server.ctl("reload")
+        assert refused(server, "nobody@example.com", "a guess")[0] == 535
+
+
 def test_helperd_away_is_no_refusal(home):
     with SubmissionServer(home) as server:
         helper = server.helper("ringpost-helper")
@@ -225,7 +239,7 @@ def test_helperd_away_is_no_refusal(home):
 
 def test_C5_no_timing_tells_who_exists(home):
     """Medians of interleaved tries, without the delay that would hide it."""
-    with SubmissionServer(home, **{"auth.failure_delay": "0"}) as server:
+    with SubmissionServer(home, **{"auth.failure_delay": "0", "auth.failures_rate": "none"}) as server:
         for attempt in range(5):  # a busy machine may blur one measurement, not five
             times = {ANNA: [], "nobody@example.com": []}
             for _ in range(40):

@@ -212,6 +212,7 @@ struct Settings {
     bool scram = false;
     std::uint64_t failures_max = 0;  ///< within failures_window, of one prefix or for one login
     Duration failures_window{};
+    Rate failures_rate;             ///< of passwords that were wrong, before strangers are put off
     Duration failure_delay{};        ///< before the first refusal is said; twice as long each time, up to 16 times
     Duration ban{};
     std::vector<Network> never_ban;

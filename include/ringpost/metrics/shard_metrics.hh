@@ -20,6 +20,7 @@
   COUNTER(tls_handshakes_failed, "TLS handshakes of clients that failed or took too long.")                               \
   COUNTER(logins_accepted, "Clients that have authenticated.")                                                            \
   COUNTER(logins_refused, "Attempts to authenticate that were refused (535).")                                            \
+  COUNTER(logins_put_off, "Passwords of strangers that were not checked (454), because too many were wrong.")              \
   COUNTER(messages_over_budget, "Messages held because their login has sent to more recipients than it may.")             \
   COUNTER(commands_refused, "SMTP commands answered with 4xx or 5xx.")                                                    \
   COUNTER(messages_accepted, "Messages answered with 250 after they were durable.")                                       \

@@ -10,6 +10,7 @@
 
 #include "ringpost/base/socket_address.hh"
 #include "ringpost/base/units.hh"
+#include "ringpost/config/settings.hh"
 #include "ringpost/policy/recent.hh"
 
 namespace ringpost::policy {
@@ -19,6 +20,7 @@ struct LoginLimits {
   Duration window{};
   Duration ban{};
   Duration delay{};  ///< of the first refusal
+  config::Rate rate;  ///< of checks that find a wrong password
   std::span<const Network> never_ban;
 };
 
@@ -40,6 +42,9 @@ class LoginGuard {
 
   /// May `client` try to log in as `login` (empty: not known yet)?
   bool may_try(const IpAddress& client, std::string_view login, Instant now);
+  /// A password is about to be checked, which costs a lot. False: so many were wrong lately that a stranger must come again later; not so
+  /// for who used the login rightly from that network. Whoever succeeds is not counted.
+  bool may_check(const IpAddress& client, std::string_view login, const LoginLimits& limits, Instant now);
   /// A login failed. Returns how long to wait before saying so: longer with each failure.
   Duration failed(const IpAddress& client, std::string_view login, const LoginLimits& limits, Instant now);
   void succeeded(const IpAddress& client, std::string_view login);
@@ -55,11 +60,16 @@ class LoginGuard {
     IpAddress trusted;  // of a login: whence it was used rightly
     bool has_trusted = false;
   };
+  static bool is_trusted(const Entry* entry, const IpAddress& client) {
+    return entry && entry->has_trusted && entry->trusted == client.prefix();
+  }
   static bool is_banned(const Entry* entry, Instant now) { return entry && now < entry->banned_until; }
   static std::uint64_t count(Entry& entry, const LoginLimits& limits, Instant now);
 
   mutable std::mutex mutex_;
   Recent<Entry> networks_{kEntriesMax}, logins_{kEntriesMax};
+  double checks_ = 0, most_checks_ = 0;  // that strangers may still have
+  Instant filled_{};
 };
 
 }  // namespace ringpost::policy

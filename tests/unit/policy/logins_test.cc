@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <string>
 
 #include "ringpost/policy/budgets.hh"
 #include "ringpost/policy/logins.hh"
@@ -49,6 +50,30 @@ TEST(LoginGuard, nobody_locks_somebody_out_of_their_own_place) {
   for (int i = 0; i < 3; ++i) (void)guard.failed(kElsewhere, "anna", limits(), at({}));
   EXPECT_TRUE(guard.may_try(kNeighbour, "anna", at({})));
   EXPECT_FALSE(guard.may_try(kProxy, "anna", at({})));
+}
+
+TEST(LoginGuard, strangers_are_put_off_while_many_are_wrong) {
+  LoginGuard guard;
+  LoginLimits slow = limits();
+  slow.rate = {.messages = 120, .per = minutes{1}};
+  guard.succeeded(kHere, "anna");
+  const auto strangers = [&](Instant now) {
+    int checked = 0;
+    for (int i = 0; i < 50; ++i) checked += guard.may_check(kElsewhere, "login" + std::to_string(i), slow, now);
+    return checked;
+  };
+  EXPECT_EQ(strangers(at({})), 2);
+  EXPECT_TRUE(guard.may_check(kNeighbour, "Anna", slow, at({}))) << "used rightly from there";
+  EXPECT_FALSE(guard.may_check(kElsewhere, "anna", slow, at({})));
+  EXPECT_EQ(strangers(at(seconds{1})), 2);
+  EXPECT_EQ(strangers(at(minutes{1})), 2) << "a quiet minute is no stock";
+  for (int i = 0; i < 10; ++i) {
+    const std::string login = "fresh" + std::to_string(i);
+    EXPECT_EQ(guard.may_check(kElsewhere, login, slow, at(minutes{2})), true) << "who succeeds costs nothing";
+    guard.succeeded(kElsewhere, login);
+  }
+  slow.rate = {};
+  EXPECT_EQ(strangers(at(minutes{2})), 50);
 }
 
 TEST(LoginGuard, never_bans_what_is_listed_but_the_login_counts) {
