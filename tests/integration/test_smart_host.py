@@ -8,7 +8,7 @@ import pytest
 from certificates import Authority
 from other_servers import Dovecot, Postfix, needs_dovecot, needs_postfix
 from server import AioSink, Client, Server, TlsSink, wait_until
-from test_submission import SubmissionServer
+from submission import SubmissionServer
 
 MESSAGE = b"From: a@client.example\r\nTo: b@next.example\r\nSubject: s\r\n\r\nhello\r\n"
 USER = "relay@client.example"

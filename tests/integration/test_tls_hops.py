@@ -83,7 +83,7 @@ def test_postfix_asks_who_we_are_and_is_shown_our_certificate(home, authority):
             send(server)
             server.wait_delivered()
             kept = arrived(hop, 1)[0]
-            assert re.search(rb'\(Client CN "relay.example.com", Issuer "Test Authority" \(verified OK\)\)', kept), kept[:800]
+            assert re.search(rb'\(Client CN "relay.example.com", Issuer "Test authority" \(verified OK\)\)', kept), kept[:800]
             server.ctl("set", "destination.localhost..tls_certificate=none")
             send(server)
             tried = wait_until("an attempt", lambda: [each for each in server.recipients() if each["attempts"]], meanwhile=server.must_run)

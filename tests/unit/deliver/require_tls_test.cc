@@ -69,6 +69,22 @@ TEST(RequireTls, somebody_must_vouch_for_the_hop) {
   }
 }
 
+TEST(RequireTls, a_policy_that_is_enforced_vouches_for_the_hosts_it_names) {
+  const transport::Policy named{.mode = transport::Mode::enforce, .mx = {"mx.test"}}, other{.mode = transport::Mode::enforce, .mx = {"a.test"}},
+      testing{.mode = transport::Mode::testing, .mx = {"mx.test"}};
+  const HostProof insecure = proof(Status::insecure), proven = proof(Status::none);
+  for (TlsPolicy asked : {TlsPolicy::automatic, TlsPolicy::opportunistic, TlsPolicy::encrypt}) {
+    EXPECT_EQ(protection(asked, &insecure, &named, TlsWish::required).policy, TlsPolicy::mta_sts);
+    EXPECT_EQ(protection(asked, &insecure, &named, TlsWish::required).refusal, event::Reason::none);
+    EXPECT_EQ(protection(asked, &insecure, &other, TlsWish::required).refusal, event::Reason::sts_mx_mismatch);
+    EXPECT_EQ(protection(asked, &proven, &other, TlsWish::required).refusal, event::Reason::sts_mx_mismatch);
+    EXPECT_EQ(protection(asked, &insecure, &testing, TlsWish::required).refusal, event::Reason::requiretls_unmet);
+    EXPECT_TRUE(protection(asked, &proven, &testing, TlsWish::required).as_proven);
+  }
+  EXPECT_EQ(protection(TlsPolicy::automatic, &insecure, &named, TlsWish::waived).policy, TlsPolicy::opportunistic);
+  EXPECT_EQ(protection(TlsPolicy::mta_sts, &insecure, &named, TlsWish::waived).policy, TlsPolicy::mta_sts);
+}
+
 TEST(RequireTls, a_handshake_that_fails_is_tried_again_later) {
   Secured secured(TlsPolicy::verify);
   secured.hop().script.ehlo = kPromises;
