@@ -181,6 +181,14 @@ constexpr Key kTable[] = {
                                 .fallback = "/etc/ssl/certs/ca-certificates.crt",
                                 .help = "The authorities, in PEM, by which next hops and web servers are verified. ringpost-helperd, which asks web "
                                         "servers, takes up another path at its next start."}),
+    key<FIELD(tls.crl_file)>(
+        {.name = "tls.crl_file",
+         .type = Type::path,
+         .fallback = "none",
+         .auto_word = "none",
+         .help = "Revocation lists, in PEM, of authorities that certify next hops. Where one that must be verified has a certificate, or an "
+                 "authority on its way, that is on its issuer's list, or that list is out of date, its mail waits; an issuer without a list here "
+                 "is believed. Read at start, at a reload and when it changes. TLSA records of usage 3 and web servers do not ask for it."}),
     key<FIELD(tls.mta_sts)>(
         {.name = "tls.mta_sts",
          .type = Type::boolean,

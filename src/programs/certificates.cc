@@ -102,6 +102,25 @@ std::expected<void, std::string> read_clients(config::Settings& settings, const 
   return {};
 }
 
+/// The lists of tls.crl_file, for `store`; or what is in force instead, with them, where we may not read them any more.
+std::expected<void, std::string> read_revocations(config::Settings& settings, const config::Configuration& configuration,
+                                                  const config::Settings* in_force, tls::TrustStore& store) {
+  config::Settings::Tls& tls = settings.tls;
+  if (tls.crl_file.empty()) return {};
+  const std::string where = at_line(configuration, "tls.crl_file") + tls.crl_file;
+  const auto content = read_named_file(tls.crl_file);
+  if (!content) {
+    const int error = content.error().detail;
+    const bool same = in_force && in_force->tls.trust_file == tls.trust_file && in_force->tls.crl_file == tls.crl_file;
+    if ((error != EACCES && error != EPERM) || !same) return std::unexpected(where + ": " + std::strerror(error));
+    tls.trust = in_force->tls.trust;
+    return {};
+  }
+  auto revoked = store.revoke_by(content->view(), tls::Unlisted::believed);
+  if (!revoked) return std::unexpected(where + " " + revoked.error());
+  return {};
+}
+
 }  // namespace
 
 std::expected<void, std::string> read_trust(config::Settings& settings, const config::Configuration& configuration,
@@ -111,8 +130,13 @@ std::expected<void, std::string> read_trust(config::Settings& settings, const co
   std::string reason;
   if (const auto content = read_named_file(path)) {
     auto store = tls::TrustStore::read(content->view(), world);
-    if (store) settings.tls.trust = std::make_shared<const tls::TrustStore>(std::move(*store));
-    else reason = store.error();
+    if (store) {
+      auto lists = read_revocations(settings, configuration, in_force, *store);
+      if (!lists) return lists;
+      if (!settings.tls.trust) settings.tls.trust = std::make_shared<const tls::TrustStore>(std::move(*store));
+    } else {
+      reason = store.error();
+    }
   } else {
     const int error = content.error().detail;
     const bool forbidden = error == EACCES || error == EPERM;
@@ -148,6 +172,7 @@ std::string CertificateWatch::stamps(const config::Settings& settings) {
     add(files.chain);
     add(files.key);
   }
+  add(settings.tls.crl_file);
   add(settings.tls.client_ca_file);
   add(settings.tls.client_crl_file);
   for (const config::DestinationLimits& each : settings.destinations) add(each.login.password_file);

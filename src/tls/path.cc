@@ -73,7 +73,7 @@ std::expected<Step, PeerVerdict> issuer_of(PeerChain chain, std::span<const std:
 }
 
 PeerVerdict verify_path(std::span<const Bytes> anchors, PeerChain chain, std::span<const std::size_t> path,
-                        std::span<const std::vector<std::byte>> revocations) {
+                        std::span<const std::vector<std::byte>> revocations, Unlisted unlisted) {
   const ManagerPtr manager{wolfSSL_CertManagerNew()};
   RP_ASSERT(manager);
   RevocationLists lists{manager.get(), revocations};
@@ -83,7 +83,9 @@ PeerVerdict verify_path(std::span<const Bytes> anchors, PeerChain chain, std::sp
   PeerVerdict verdict = verdict_of(loaded);
   lists.load();
   for (auto at = path.rbegin(); at != path.rend() && verdict == PeerVerdict::ok; ++at) {
-    verdict = verdict_of(verify(manager.get(), chain[*at]));
+    const int result = verify(manager.get(), chain[*at]);
+    // Whether there is a list is asked last: all else is good then.
+    if (result != CRL_MISSING || unlisted == Unlisted::refused) verdict = verdict_of(result);
     if (verdict == PeerVerdict::ok && *at != 0) verdict = verdict_of(load(manager.get(), chain[*at]));
     lists.load();
   }

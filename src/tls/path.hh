@@ -25,7 +25,7 @@ std::expected<Step, PeerVerdict> issuer_of(PeerChain chain, std::span<const std:
 ///
 /// The anchors live in a manager of their own: what one peer sends never becomes trusted for another.
 PeerVerdict verify_path(std::span<const Bytes> anchors, PeerChain chain, std::span<const std::size_t> path,
-                        std::span<const std::vector<std::byte>> revocations = {});
+                        std::span<const std::vector<std::byte>> revocations = {}, Unlisted unlisted = Unlisted::refused);
 
 /// One of `names` is in the certificate; without names anything will do.
 bool is_for(const Parsed& own, std::span<const std::string_view> names);

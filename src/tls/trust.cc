@@ -64,7 +64,8 @@ std::expected<TrustStore, std::string> TrustStore::read(Bytes pem, crypto::Libra
   return store;
 }
 
-std::expected<void, std::string> TrustStore::revoke_by(Bytes pem) {
+std::expected<void, std::string> TrustStore::revoke_by(Bytes pem, Unlisted unlisted) {
+  unlisted_ = unlisted;
   const auto blocks = pem_blocks(as_text(pem));
   if (!blocks) return std::unexpected("a PEM block does not end");
   for (const PemBlock& block : *blocks) {
@@ -106,7 +107,7 @@ PeerVerdict TrustStore::judge(PeerChain chain, std::span<const std::string_view>
     for (const Root& root : roots)
       if (role == PeerRole::server || root.may_issue) anchors.push_back(root.der);
     if (anchors.empty()) return PeerVerdict::bad_chain;
-    verdict = verify_path(anchors, chain, path, revocations_);
+    verdict = verify_path(anchors, chain, path, revocations_, unlisted_);
   }
   if (verdict == PeerVerdict::ok && !(role == PeerRole::server ? own->may_serve : own->may_ask)) return PeerVerdict::bad_chain;
   if (verdict == PeerVerdict::ok && !is_for(*own, names)) return PeerVerdict::wrong_name;

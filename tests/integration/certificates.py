@@ -63,7 +63,7 @@ class Authority:
     def below(self, folder):
         """Another authority, which this one has certified."""
         made = Authority(folder)
-        made.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test Authority Below")])
+        made.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test below")])
         now = datetime.datetime.utcnow()
         made.certificate = (x509.CertificateBuilder().subject_name(made.name).issuer_name(self.name).public_key(made.key.public_key())
                             .serial_number(x509.random_serial_number()).not_valid_before(now - 400 * DAY).not_valid_after(now + 400 * DAY)

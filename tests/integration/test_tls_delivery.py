@@ -129,6 +129,53 @@ def test_T6_a_certificate_that_is_not_good(home, authority, tmp_path, how, hosts
             assert {version for version, _ in sink.kept} == {"TLSv1.3"}
 
 
+def test_T6_a_certificate_that_is_revoked(home, authority, tmp_path):
+    """The list alone is changed: it is taken up by itself, and no earlier TLS session helps."""
+    lists = home / "revoked.pem"
+    lists.write_bytes(authority.revocations())
+    with TlsSink(authority, "localhost") as sink, relay(home, sink, authority, "verify", **{"tls.crl_file": str(lists)}) as server:
+        send(server)
+        server.wait_delivered()
+        assert how_secured(server, "recipient_delivered") == ("verify", True, "none")
+        lists.write_bytes(authority.revocations(authority.folder / "sink.pem"))
+
+        def refused():
+            send(server)
+            return [each for each in server.recipients() if each["attempts"]]
+        tried = wait_until("the list's word", refused, meanwhile=server.must_run)
+        assert (tried[0]["reason"], tried[0]["code"]) == ("peer_not_verified", 451)
+        assert how_secured(server, "recipient_deferred") == ("verify", False, "certificate")
+        server.ctl("set", "destination.localhost..tls=encrypt")
+        server.run_ctl("queue", "retry", "--all")
+        server.wait_delivered()
+
+
+@pytest.mark.parametrize("whose, ends, waits", [("its own", 30, False), ("its own", -1, True), ("another's", 30, False)],
+                         ids=["not on the list", "list out of date", "no list"])
+def test_T6_a_list_that_says_nothing_of_a_certificate(home, authority, tmp_path, whose, ends, waits):
+    lists = home / "revoked.pem"
+    issuer = authority if whose == "its own" else Authority(tmp_path, name="other")
+    lists.write_bytes(issuer.revocations(ends=ends))
+    with TlsSink(authority, "localhost") as sink, relay(home, sink, authority, "verify", **{"tls.crl_file": str(lists)}) as server:
+        send(server)
+        if waits:
+            assert reason_of(server) == ("peer_not_verified", 451)
+        else:
+            server.wait_delivered()
+        assert len(sink.kept) == (not waits)
+
+
+def test_a_list_that_is_named_must_be_there(home, authority):
+    with TlsSink(authority, "localhost") as sink:
+        server = relay(home, sink, authority, "verify", **{"tls.crl_file": f"{home}/nothing.pem"})
+        code, said = server.refuses_to_start()
+        assert code == 2 and f"{home}/nothing.pem" in said, said
+        server.settings["tls.crl_file"] = str(authority.trust)
+        server.write_config()
+        code, said = server.refuses_to_start()
+        assert code == 2 and "holds no revocation list" in said, said
+
+
 def test_T6_an_authority_that_is_not_trusted_any_more(home, authority, tmp_path):
     other = Authority(tmp_path)
     trust = home / "trust.pem"

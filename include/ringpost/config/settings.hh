@@ -198,6 +198,7 @@ struct Settings {
     std::vector<CertificateFiles> certificates;  ///< sorted by name
     TlsMinimum minimum = TlsMinimum::tls12;
     std::string trust_file;
+    std::string crl_file;  ///< empty: none is revoked
     bool mta_sts = false;  ///< policies that domains publish are asked for
     /// What stood in it when these settings were made. The program reads it; null where it cannot be had: then nobody is verified.
     std::shared_ptr<const tls::TrustStore> trust;

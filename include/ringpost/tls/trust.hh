@@ -23,7 +23,7 @@ enum class PeerVerdict : std::uint8_t {
   unknown_issuer,  ///< the chain leads to no root of ours
   no_tlsa_match,   ///< DANE: no TLSA record is about it
   bad_chain,       ///< a signature is wrong, or a certificate may not issue what it issued
-  weak,           ///< a certificate on the way is signed over SHA-1 or MD5, or has a key of fewer than 2048 (RSA) or 256 bits
+  weak,  ///< a certificate on the way is signed over SHA-1 or MD5, or has a key of fewer than 2048 (RSA) or 256 bits
   not_yet_valid,
   expired,
   revoked,
@@ -40,6 +40,9 @@ using PeerChain = std::span<const Bytes>;
 /// What a peer shows its certificate for.
 enum class PeerRole : std::uint8_t { server, client };
 
+/// What it means for a certificate that its issuer has no revocation list here.
+enum class Unlisted : std::uint8_t { refused, believed };
+
 /// Roots that certificates may lead to. Immutable; shards may share one.
 class TrustStore {
  public:
@@ -49,9 +52,10 @@ class TrustStore {
   /// Errors: text for the operator; there is not one usable certificate in it.
   static std::expected<TrustStore, std::string> read(Bytes pem, crypto::LibraryWorld& world);
   /// From here on, whatever leads to a root must be covered by revocation lists (CRLs, RFC 5280 section 5) of a PEM file, which are to
-  /// come from each authority on the way.
+  /// come from each authority on the way; with Unlisted::believed from those alone that have one there. A list that is too old is none that
+  /// anybody can be believed by.
   /// Errors: text for the operator; there is not one list in it, or one that cannot be read.
-  std::expected<void, std::string> revoke_by(Bytes pem);
+  std::expected<void, std::string> revoke_by(Bytes pem, Unlisted unlisted = Unlisted::refused);
   TrustStore(TrustStore&&) noexcept;
   TrustStore& operator=(TrustStore&&) noexcept;
   ~TrustStore();
@@ -70,6 +74,7 @@ class TrustStore {
   struct Root;
   std::vector<Root> roots_;
   std::vector<std::vector<std::byte>> revocations_;
+  Unlisted unlisted_ = Unlisted::refused;
   std::size_t unreadable_ = 0;
 };
 
