@@ -91,7 +91,7 @@ struct Checker {
 
   /// Certificates that nobody is asked for, or that none could be good.
   void client_certificates(const Settings& s) {
-    constexpr std::string_view kAuthorities = "tls.client_ca_file", kRelay = "relay.client_certificates", kRevoked = "tls.client_crl_file";
+    constexpr std::string_view kAuthorities = "tls.client_ca_file", kRelay = "relay.client_certificates", kRevoked = "tls.client_revocation_file";
     bool asked = false;
     for (const Listener& listener : s.listeners) {
       if (listener.client_certificates == ClientCertificates::none) continue;
@@ -103,7 +103,7 @@ struct Checker {
     }
     if (!asked && !s.relay.client_certificates.empty() && sound({kRelay}))
       report({kRelay}, "no listener asks for certificates: set listener.NAME.client_certificates");
-    if (s.tls.client_ca_file.empty() && !s.tls.client_crl_file.empty() && sound({kRevoked, kAuthorities}))
+    if (s.tls.client_ca_file.empty() && !s.tls.client_revocation_file.empty() && sound({kRevoked, kAuthorities}))
       report({kRevoked}, "there is nobody to revoke: " + std::string{kAuthorities} + " is missing");
   }
 

@@ -181,8 +181,8 @@ constexpr Key kTable[] = {
                                 .fallback = "/etc/ssl/certs/ca-certificates.crt",
                                 .help = "The authorities, in PEM, by which next hops and web servers are verified. ringpost-helperd, which asks web "
                                         "servers, takes up another path at its next start."}),
-    key<FIELD(tls.crl_file)>(
-        {.name = "tls.crl_file",
+    key<FIELD(tls.revocation_file)>(
+        {.name = "tls.revocation_file",
          .type = Type::path,
          .fallback = "none",
          .auto_word = "none",
@@ -204,8 +204,8 @@ constexpr Key kTable[] = {
          .auto_word = "none",
          .help = "The authorities, in PEM, that certify our clients; they should certify nobody else. A certificate that stands here itself "
                  "is good as it is. Read at start, at a reload and when it changes. none: no client's certificate is good."}),
-    key<FIELD(tls.client_crl_file)>(
-        {.name = "tls.client_crl_file",
+    key<FIELD(tls.client_revocation_file)>(
+        {.name = "tls.client_revocation_file",
          .type = Type::path,
          .fallback = "none",
          .auto_word = "none",

@@ -78,13 +78,13 @@ std::expected<void, std::string> read_clients(config::Settings& settings, const 
   if (tls.client_ca_file.empty()) return {};
   SystemWorld world;
   std::optional<tls::TrustStore> store;
-  for (const auto& [path, key] : {std::pair{&tls.client_ca_file, "tls.client_ca_file"}, std::pair{&tls.client_crl_file, "tls.client_crl_file"}}) {
+  for (const auto& [path, key] : {std::pair{&tls.client_ca_file, "tls.client_ca_file"}, std::pair{&tls.client_revocation_file, "tls.client_revocation_file"}}) {
     if (path->empty()) continue;
     const std::string where = at_line(configuration, key) + *path;
     const auto content = read_named_file(*path);
     if (!content) {
       const int error = content.error().detail;
-      const bool same = in_force && in_force->tls.client_ca_file == tls.client_ca_file && in_force->tls.client_crl_file == tls.client_crl_file;
+      const bool same = in_force && in_force->tls.client_ca_file == tls.client_ca_file && in_force->tls.client_revocation_file == tls.client_revocation_file;
       if ((error != EACCES && error != EPERM) || !same) return std::unexpected(where + ": " + std::strerror(error));
       tls.clients = in_force->tls.clients;
       return {};
@@ -102,16 +102,16 @@ std::expected<void, std::string> read_clients(config::Settings& settings, const 
   return {};
 }
 
-/// The lists of tls.crl_file, for `store`; or what is in force instead, with them, where we may not read them any more.
+/// The lists of tls.revocation_file, for `store`; or what is in force instead, with them, where we may not read them any more.
 std::expected<void, std::string> read_revocations(config::Settings& settings, const config::Configuration& configuration,
                                                   const config::Settings* in_force, tls::TrustStore& store) {
   config::Settings::Tls& tls = settings.tls;
-  if (tls.crl_file.empty()) return {};
-  const std::string where = at_line(configuration, "tls.crl_file") + tls.crl_file;
-  const auto content = read_named_file(tls.crl_file);
+  if (tls.revocation_file.empty()) return {};
+  const std::string where = at_line(configuration, "tls.revocation_file") + tls.revocation_file;
+  const auto content = read_named_file(tls.revocation_file);
   if (!content) {
     const int error = content.error().detail;
-    const bool same = in_force && in_force->tls.trust_file == tls.trust_file && in_force->tls.crl_file == tls.crl_file;
+    const bool same = in_force && in_force->tls.trust_file == tls.trust_file && in_force->tls.revocation_file == tls.revocation_file;
     if ((error != EACCES && error != EPERM) || !same) return std::unexpected(where + ": " + std::strerror(error));
     tls.trust = in_force->tls.trust;
     return {};
@@ -172,9 +172,9 @@ std::string CertificateWatch::stamps(const config::Settings& settings) {
     add(files.chain);
     add(files.key);
   }
-  add(settings.tls.crl_file);
+  add(settings.tls.revocation_file);
   add(settings.tls.client_ca_file);
-  add(settings.tls.client_crl_file);
+  add(settings.tls.client_revocation_file);
   for (const config::DestinationLimits& each : settings.destinations) add(each.login.password_file);
   return all;
 }

@@ -367,7 +367,7 @@ std::expected<void, std::string> Launched::confine(const config::Settings& setti
     rules.push_back({real, harden::Access::read});
   };
   may_be_renewed(settings.tls.trust_file);
-  for (const std::string& path : {settings.tls.crl_file, settings.tls.client_ca_file, settings.tls.client_crl_file})
+  for (const std::string& path : {settings.tls.revocation_file, settings.tls.client_ca_file, settings.tls.client_revocation_file})
     if (!path.empty()) may_be_renewed(path);
   for (const config::CertificateFiles& files : settings.tls.certificates) {
     may_be_renewed(files.chain);

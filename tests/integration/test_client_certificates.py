@@ -133,7 +133,7 @@ def test_revoked_certificates(home):
     """The list is taken up as it changes, and one that is out of date vouches for nobody."""
     revoked = home / "revoked.pem"
     with contextlib.ExitStack() as stack:
-        server = CertificateServer(home, **{"tls.client_crl_file": revoked})
+        server = CertificateServer(home, **{"tls.client_revocation_file": revoked})
         revoked.write_bytes(server.clients.revocations())
         revoked.chmod(0o644)
         stack.enter_context(server)

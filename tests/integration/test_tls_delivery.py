@@ -133,7 +133,7 @@ def test_T6_a_certificate_that_is_revoked(home, authority, tmp_path):
     """The list alone is changed: it is taken up by itself, and no earlier TLS session helps."""
     lists = home / "revoked.pem"
     lists.write_bytes(authority.revocations())
-    with TlsSink(authority, "localhost") as sink, relay(home, sink, authority, "verify", **{"tls.crl_file": str(lists)}) as server:
+    with TlsSink(authority, "localhost") as sink, relay(home, sink, authority, "verify", **{"tls.revocation_file": str(lists)}) as server:
         send(server)
         server.wait_delivered()
         assert how_secured(server, "recipient_delivered") == ("verify", True, "none")
@@ -156,7 +156,7 @@ def test_T6_a_list_that_says_nothing_of_a_certificate(home, authority, tmp_path,
     lists = home / "revoked.pem"
     issuer = authority if whose == "its own" else Authority(tmp_path, name="other")
     lists.write_bytes(issuer.revocations(ends=ends))
-    with TlsSink(authority, "localhost") as sink, relay(home, sink, authority, "verify", **{"tls.crl_file": str(lists)}) as server:
+    with TlsSink(authority, "localhost") as sink, relay(home, sink, authority, "verify", **{"tls.revocation_file": str(lists)}) as server:
         send(server)
         if waits:
             assert reason_of(server) == ("peer_not_verified", 451)
@@ -167,10 +167,10 @@ def test_T6_a_list_that_says_nothing_of_a_certificate(home, authority, tmp_path,
 
 def test_a_list_that_is_named_must_be_there(home, authority):
     with TlsSink(authority, "localhost") as sink:
-        server = relay(home, sink, authority, "verify", **{"tls.crl_file": f"{home}/nothing.pem"})
+        server = relay(home, sink, authority, "verify", **{"tls.revocation_file": f"{home}/nothing.pem"})
         code, said = server.refuses_to_start()
         assert code == 2 and f"{home}/nothing.pem" in said, said
-        server.settings["tls.crl_file"] = str(authority.trust)
+        server.settings["tls.revocation_file"] = str(authority.trust)
         server.write_config()
         code, said = server.refuses_to_start()
         assert code == 2 and "holds no revocation list" in said, said

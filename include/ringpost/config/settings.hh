@@ -198,12 +198,12 @@ struct Settings {
     std::vector<CertificateFiles> certificates;  ///< sorted by name
     TlsMinimum minimum = TlsMinimum::tls12;
     std::string trust_file;
-    std::string crl_file;  ///< empty: none is revoked
+    std::string revocation_file;  ///< empty: none is revoked
     bool mta_sts = false;  ///< policies that domains publish are asked for
     /// What stood in it when these settings were made. The program reads it; null where it cannot be had: then nobody is verified.
     std::shared_ptr<const tls::TrustStore> trust;
     std::string client_ca_file;   ///< empty: no client's certificate is good
-    std::string client_crl_file;  ///< empty: none is revoked
+    std::string client_revocation_file;  ///< empty: none is revoked
     /// What stood in both when these settings were made. The program reads it; null: nobody's is good.
     std::shared_ptr<const tls::TrustStore> clients;
   } tls;

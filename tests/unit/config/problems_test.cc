@@ -149,15 +149,15 @@ TEST(Problems, certificates_of_clients_need_somebody_who_asks_and_somebody_who_c
   const std::string listener =
       "listener.a.address = 127.0.0.1:25\nlistener.a.tls = offered\ntls.certificate.a.chain = /a.pem\ntls.certificate.a.key = /a.pem\n";
   const std::string asks = "listener.a.client_certificates = optional\n", authority = "tls.client_ca_file = /ca.pem\n";
-  EXPECT_EQ(problems_of(listener + asks + authority + "tls.client_crl_file = /crl.pem\nrelay.client_certificates = a.example\n"), "accepted");
+  EXPECT_EQ(problems_of(listener + asks + authority + "tls.client_revocation_file = /crl.pem\nrelay.client_certificates = a.example\n"), "accepted");
   EXPECT_EQ(problems_of(listener + asks),
             "ringpost.conf:5: listener.a.client_certificates: no client's certificate could be good: tls.client_ca_file is missing\n");
   EXPECT_EQ(problems_of("listener.a.address = 127.0.0.1:25\n" + asks + authority),
             "ringpost.conf:2: listener.a.client_certificates: certificates are shown under TLS only: set listener.a.tls\n");
   EXPECT_EQ(problems_of(listener + authority + "relay.client_certificates = a.example\n"),
             "ringpost.conf:6: relay.client_certificates: no listener asks for certificates: set listener.NAME.client_certificates\n");
-  EXPECT_EQ(problems_of("tls.client_crl_file = /crl.pem\n"),
-            "ringpost.conf:1: tls.client_crl_file: there is nobody to revoke: tls.client_ca_file is missing\n");
+  EXPECT_EQ(problems_of("tls.client_revocation_file = /crl.pem\n"),
+            "ringpost.conf:1: tls.client_revocation_file: there is nobody to revoke: tls.client_ca_file is missing\n");
 }
 
 }  // namespace
