@@ -291,6 +291,15 @@ constexpr Key kTable[] = {
          .fallback = "no",
          .help = "Leave the address and the name of a user's own machine out of the Received field that leaves with the mail. The audit log "
                  "has the address all the same."}),
+    key<FIELD(submission.future_release_max)>(
+        {.name = "submission.future_release_max",
+         .type = Type::duration,
+         .fallback = "7 d",
+         .min = kSecond,
+         .max = 366 * kDay,
+         .zero = true,
+         .help = "How long in advance a user may send mail that is to be released later (FUTURERELEASE, RFC 4865); MAIL with more is "
+                 "answered 501. It lies in the queue until then, and queue.lifetime counts from its release. 0: not offered."}),
 
     key<FIELD(relay.clients)>(
         {.name = "relay.clients",

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "deliver/report_text.hh"
+#include "ringpost/smtp/delivery_terms.hh"
 
 namespace ringpost::deliver {
 
@@ -210,6 +211,9 @@ class Writer {
       append_field(out_, "Original-Envelope-Id", smtp::decode_xtext(id).value_or(""));
     append_field(out_, "Reporting-MTA", "dns; " + clean(draft_.hostname));
     append_field(out_, "Arrival-Date", mail_date(draft_.arrived));
+    // RFC 4865 section 5.
+    if (const auto release = smtp::read_delivery_terms(draft_.parameters).release)
+      append_field(out_, "Future-Release-Request", (release->hold_s != 0 ? "for;" : "until;") + std::string{release->value});
     for (const Reported& reported : draft_.recipients) {
       out_.append("\r\n");
       write_recipient(reported);

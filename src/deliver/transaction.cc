@@ -183,7 +183,7 @@ void Connection::queue_mail(const Outgoing& outgoing, const Attempt& attempt) {
   const Decimal size{outgoing.size()};
   const bool body = capabilities_.eight_bit_mime && outgoing.eight_bit();
   const bool utf8 = capabilities_.smtputf8 && needs_smtputf8(outgoing, attempt);
-  const std::string_view parameters = capabilities_.dsn ? outgoing.parameters() : std::string_view{};
+  const std::string_view parameters = capabilities_.dsn ? smtp::notification_part(outgoing.parameters()) : std::string_view{};
   queue_line({"MAIL FROM:<", outgoing.reverse_path(), ">", capabilities_.size ? " SIZE=" : "",
               capabilities_.size ? size.text() : std::string_view{}, body ? " BODY=8BITMIME" : "", utf8 ? " SMTPUTF8" : "",
               security_.wish == smtp::TlsWish::required && capabilities_.require_tls ? " REQUIRETLS" : "", parameters.empty() ? "" : " ", parameters});

@@ -93,7 +93,8 @@ constexpr std::array<std::string_view, kReasonCount> kReasonNames{"none",
                                                                   "hop_login_refused",
                                                                   "hop_login_impossible",
                                                                   "hop_login_demanded",
-                                                                  "requiretls_unmet"};
+                                                                  "requiretls_unmet",
+                                                                  "future_release"};
 
 // Each says whether a value that is there is one that may be there.
 template <typename Tag>

@@ -10,6 +10,7 @@ void Envelope::clear() {
   entries_.clear();
   smtputf8 = eight_bit_body = held = false;
   tls_wish = smtp::TlsWish::none;
+  release.reset();
 }
 
 void Envelope::add_recipient(std::string_view address, std::string_view parameters) {

@@ -157,6 +157,7 @@ runtime::Task<void> Session::converse() {
                                .smtputf8 = envelope_.smtputf8,
                                .auth = auth_of(listener_.role) != smtp::AuthOffer::none,
                                .require_tls = channel_.secured(),
+                               .future_release = future_release_max() > Duration{},
                                .message_bytes_max = settings_->smtp.message_bytes_max};
       smtp::Command command = smtp::parse_command(step.text, rules);
       co_await handle(command);
@@ -241,6 +242,8 @@ void Session::on_greeting(const smtp::Command& command) {
                              .auth = offered,
                              .xclient = may_introduce(smtp::Verb::xclient),
                              .xforward = may_introduce(smtp::Verb::xforward),
+                             .future_release_max_s = static_cast<std::uint32_t>(future_release_max() / std::chrono::seconds(1)),
+                             .now = std::chrono::floor<std::chrono::seconds>(ring_.wall_now()),
                              .rcpt_max = static_cast<std::uint32_t>(settings_->smtp.recipients_max)},
                             to);
   });
@@ -251,6 +254,8 @@ void Session::on_mail(const smtp::Command& command) {
   const std::string_view sender = command.path.address();
   if (state_.is_authenticated() && !sender.empty() && !accounts::may_send_as(login_.senders, sender))
     return answer(replies::kNotYourAddress);
+  const Duration hold = command.mail.terms.release ? hold_of(*command.mail.terms.release) : Duration{};
+  if (hold > future_release_max()) return answer(replies::kReleaseTooLate);
   auto admitted = server_.surroundings_.intake.admit(command.mail.size.value_or(0));
   if (!admitted) {
     failure_ = admitted.error();
@@ -268,9 +273,25 @@ void Session::on_mail(const smtp::Command& command) {
   if (command.mail.require_tls) envelope_.tls_wish = smtp::TlsWish::required;
   parameters_.clear();
   append_parameters(command.mail.notification, parameters_);
+  append_parameters(command.mail.terms, parameters_);
   envelope_.set_parameters(parameters_);
+  if (hold > Duration{}) envelope_.release = ring_.now() + hold;
   transaction_since_ = ring_.now();
   answer(replies::kSenderOk);
+}
+
+Duration Session::future_release_max() const {
+  return config::is_submission(listener_.role) ? settings_->submission.future_release_max : Duration{};
+}
+
+// From now; a release that is over is none. What the client calls a time is one of the wall clock, and asked for once.
+Duration Session::hold_of(const smtp::FutureRelease& release) const {
+  if (release.hold_s != 0) return std::chrono::seconds(release.hold_s);
+  const WallTime now = ring_.wall_now();
+  // In seconds, for nanoseconds do not reach the year 9999.
+  const std::chrono::seconds longest = std::chrono::ceil<std::chrono::seconds>(settings_->submission.future_release_max);
+  if (release.until - std::chrono::floor<std::chrono::seconds>(now) > longest + std::chrono::seconds(1)) return Duration::max();
+  return std::max(WallTime{release.until} - now, Duration{});
 }
 
 Session::Rcpt Session::on_rcpt(const smtp::Command& command) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ringpost/queue/schedule.hh"
+#include "shard/message_order.hh"
 #include "shard/recipient_status.hh"
 
 namespace ringpost::shard {
@@ -27,10 +28,20 @@ std::vector<spool::RecipientStatus> statuses_of(const queue::Message& message) {
   return statuses;
 }
 
+/// It has not been tried, for its sender wants it released later.
+bool is_for_later(const index::Entry& entry) {
+  return entry.waited.age_s == 0 &&
+         std::ranges::find(entry.recipients, event::Reason::future_release, &spool::RecipientStatus::reason) != entry.recipients.end();
+}
+
 }  // namespace
 
 Backlog::Backlog(const BacklogParts& parts, const BacklogOptions& options)
-    : parts_(parts), options_(options), page_rows_(std::clamp<std::size_t>(options.window / 4, 1, kPageRowsMax)), wake_(parts.ring) {}
+    : parts_(parts),
+      options_(options),
+      page_rows_(std::clamp<std::size_t>(options.window / 4, 1, kPageRowsMax)),
+      jumps_(parts.ring.now(), parts.ring.wall_now(), parts.spool.newest_group()),
+      wake_(parts.ring) {}
 
 void Backlog::complete(std::function<void()> on_taken_up) {
   on_taken_up_ = std::move(on_taken_up);
@@ -166,7 +177,31 @@ void Backlog::let_go() {
 
 // ---- into memory
 
-std::unique_ptr<queue::Message> Backlog::message_of(index::Entry&& entry) const {
+const ClockJumps& Backlog::jumps() {
+  jumps_.look(parts_.ring.now(), parts_.ring.wall_now(), parts_.spool.newest_group());
+  return jumps_;
+}
+
+WallTime Backlog::due_wall(const MessageId& id, Instant release) {
+  return parts_.ring.wall_now() + (release - parts_.ring.now()) - jumps().since(order_of(id));
+}
+
+Duration Backlog::until_due(const index::Entry& entry) {
+  const Duration jumped = is_for_later(entry) ? jumps().since(order_of(entry.id)) : Duration{};
+  return entry.due + jumped - parts_.ring.wall_now();
+}
+
+/// Of a message that its sender wants released later, and that is not yet. A clock that was ahead before the start, or went back then,
+/// makes nobody wait for longer than was asked for.
+std::optional<Backlog::Hold> Backlog::hold_of(const index::Entry& entry) {
+  const Duration left = until_due(entry);
+  if (!is_for_later(entry) || left <= Duration{}) return std::nullopt;
+  const Duration asked = entry.due > entry.arrived ? entry.due - entry.arrived : options_.longest_hold;
+  if (left <= asked || jumps_.knows(order_of(entry.id))) return Hold{left, true};
+  return Hold{asked, false};
+}
+
+std::unique_ptr<queue::Message> Backlog::message_of(index::Entry&& entry) {
   auto message = std::make_unique<queue::Message>();
   message->id = entry.id;
   message->partition = options_.number;
@@ -182,14 +217,24 @@ std::unique_ptr<queue::Message> Backlog::message_of(index::Entry&& entry) const 
   message->indexed_due = entry.due;
   message->recipients.reserve(entry.recipients.size());
   for (const spool::RecipientStatus& status : entry.recipients) message->recipients.push_back(recipient_of(status));
-  // The wall clock may have jumped: it shortens or lengthens a wait, but never beyond the schedule.
-  const WallTime wall_now = parts_.ring.wall_now();
-  const Duration wait = std::clamp<Duration>(entry.due - wall_now, Duration{0}, options_.longest_wait);
-  message->due = parts_.ring.now() + (entry.revision == 0 ? Duration{0} : wait);
-  message->born = parts_.ring.now() -
-                  queue::age_after_start(std::chrono::seconds(entry.waited.age_s), entry.due - wall_now, options_.longest_wait);
-  message->due_wall = wall_now + (message->due - parts_.ring.now());
+  if (const std::optional<Hold> hold = hold_of(entry)) {
+    message->due = message->born = parts_.ring.now() + hold->left;
+    message->due_wall = hold->as_written ? entry.due : due_wall(entry.id, message->due);
+    return message;
+  }
+  set_times(*message, entry);
   return message;
+}
+
+// The wall clock may have jumped: it shortens or lengthens a wait, but never beyond the schedule.
+void Backlog::set_times(queue::Message& message, const index::Entry& entry) {
+  const WallTime wall_now = parts_.ring.wall_now();
+  const Duration left = until_due(entry);
+  const Duration wait = std::clamp<Duration>(left, Duration{0}, options_.longest_wait);
+  message.due = parts_.ring.now() + (entry.revision == 0 ? Duration{0} : wait);
+  message.born = parts_.ring.now() -
+                 queue::age_after_start(std::chrono::seconds(entry.waited.age_s), left, options_.longest_wait);
+  message.due_wall = wall_now + (message.due - parts_.ring.now());
 }
 
 /// False when it is there already, or its segment is not.
@@ -199,6 +244,12 @@ bool Backlog::enter(index::Entry&& entry) {
   parts_.queue.add(message_of(std::move(entry)));
   parts_.metrics.messages_taken_up.add();
   return true;
+}
+
+/// It is as it is written down, and waits for long.
+bool Backlog::may_stay_away(const index::Entry& entry) {
+  const std::optional<Hold> hold = hold_of(entry);
+  return hold && hold->as_written && hold->left > 2 * kSoon;
 }
 
 runtime::Task<void> Backlog::take_up() {
@@ -225,7 +276,8 @@ runtime::Task<Result<std::size_t>> Backlog::take_up_page() {
     query_ = {.before = wall_now + kSoon, .limit = page_rows_};
     if (now >= look_far_) {
       look_far_ = now + kFarInterval;
-      query_ = {.from = wall_now + options_.longest_wait + kFarInterval, .before = WallTime::max(), .limit = page_rows_};
+      const Duration far = std::max(options_.longest_wait, options_.longest_hold) + kFarInterval;
+      query_ = {.from = wall_now + (jumps().went_back() ? kSoon : far), .before = WallTime::max(), .limit = page_rows_};
     }
   }
   Result<index::DuePage> page = co_await parts_.index.due(query_);
@@ -235,7 +287,8 @@ runtime::Task<Result<std::size_t>> Backlog::take_up_page() {
   }
   query_.after = page->next;
   std::size_t taken = 0;
-  for (index::Entry& entry : page->entries) taken += enter(std::move(entry));
+  for (index::Entry& entry : page->entries)
+    if (!may_stay_away(entry)) taken += enter(std::move(entry));
   co_return taken;
 }
 

@@ -12,6 +12,7 @@
 #include "ringpost/runtime/ring.hh"
 #include "ringpost/runtime/signal.hh"
 #include "ringpost/spool/log.hh"
+#include "shard/clock_jumps.hh"
 
 namespace ringpost::shard {
 
@@ -28,7 +29,8 @@ struct BacklogParts {
 struct BacklogOptions {
   std::uint16_t number = 0;   ///< queue::Message::partition of its messages
   std::size_t window = 0;     ///< messages of the shard in memory, about; more come in and leave again
-  Duration longest_wait{};    ///< no message is due later than this
+  Duration longest_wait{};    ///< no message that was tried is due later than this
+  Duration longest_hold{};    ///< nor most others
 };
 
 /// A message enters the queue when it comes in or when it falls due, and leaves it for the index when it waits for long or too many
@@ -77,6 +79,9 @@ class Backlog {
   /// Takes up what falls due while there is room; again and again, until stop().
   runtime::Task<void> take_up();
   void stop();
+  /// What is to be written down as the time at which a message is released. Its wait is not changed by jumps of the wall clock while
+  /// the server runs (docs/decisions/009).
+  WallTime due_wall(const MessageId& id, Instant release);
   /// The message, in the queue from now on; null when there is none. It may leave the queue at the next await. Errors: of the index.
   runtime::Task<Result<queue::Message*>> bring(MessageId id);
   /// Those of `ids` that there are, into the queue; up to some hundred at once. Errors: of the index.
@@ -93,10 +98,19 @@ class Backlog {
 
  private:
   index::Entry entry_of(const queue::Message& message) const;
-  std::unique_ptr<queue::Message> message_of(index::Entry&& entry) const;
+  std::unique_ptr<queue::Message> message_of(index::Entry&& entry);
+  void set_times(queue::Message& message, const index::Entry& entry);
+  Duration until_due(const index::Entry& entry);
+  struct Hold {
+    Duration left{};
+    bool as_written = true;  ///< else what is written down is of a clock that was wrong
+  };
+  std::optional<Hold> hold_of(const index::Entry& entry);
+  const ClockJumps& jumps();
   void tell(queue::Message& message);
   bool may_leave(const queue::Message& message) const;
   bool enter(index::Entry&& entry);
+  bool may_stay_away(const index::Entry& entry);
   runtime::Task<Result<std::size_t>> take_up_page();
 
   BacklogParts parts_;
@@ -110,6 +124,7 @@ class Backlog {
   };
   std::vector<Pinned> pinned_;  // generations ascending; few
   index::DueQuery query_;       // where take_up() stands
+  ClockJumps jumps_;
   Instant look_far_{};          // when it looks for what is due later than anything may be
   runtime::Signal wake_;
   bool behind_ = false, stopping_ = false;

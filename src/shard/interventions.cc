@@ -1,10 +1,13 @@
 #include "shard/interventions.hh"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 #include "ringpost/deliver/report.hh"
 #include "ringpost/policy/recipients.hh"
 #include "shard/keyed_hashes.hh"
+#include "shard/message_order.hh"
 #include "shard/own_mail.hh"
 #include "shard/recipient_status.hh"
 
@@ -113,7 +116,8 @@ runtime::Task<Effected> Interventions::hold(Case& matter) {
 
 runtime::Task<Effected> Interventions::release(Case& matter) {
   queue::Message& message = matter.message;
-  if (!message.held) co_return Effected{};
+  const bool waits = message.awaits_release(parts_.ring.now());
+  if (!message.held && !waits) co_return Effected{};
   std::vector<std::uint32_t> changed;
   if (std::ranges::any_of(message.recipients, &queue::Recipient::is_set_aside)) {
     for (std::size_t i = 0; i < message.recipients.size(); ++i) {
@@ -123,8 +127,9 @@ runtime::Task<Effected> Interventions::release(Case& matter) {
     }
     if (parts_.work) parts_.work->forget(message.id);
   }
-  message.held = false;
-  make_due(matter);
+  // What an operator let go still waits for the time its sender asked for.
+  const bool was_held = std::exchange(message.held, false);
+  if (!was_held || !waits) std::ranges::copy(make_due(matter), std::back_inserter(changed));
   EventBatch events;
   events.add(event_of(matter, event::Kind::message_released));
   const bool durable = co_await source_.note(message, changed, std::move(events));
@@ -133,17 +138,20 @@ runtime::Task<Effected> Interventions::release(Case& matter) {
 
 runtime::Task<Effected> Interventions::retry(Case& matter) {
   if (matter.message.held) co_return Effected{};
-  make_due(matter);
+  const std::vector<std::uint32_t> changed = make_due(matter);
   EventBatch events;
   events.add(event_of(matter, event::Kind::message_retried));
-  const bool durable = co_await source_.note(matter.message, {}, std::move(events));
+  const bool durable = co_await source_.note(matter.message, changed, std::move(events));
   deliverer_.encourage(matter.message);
   co_return Effected{durable ? Effect::done : Effect::not_now};
 }
 
-void Interventions::make_due(Case& matter) {
-  matter.due = matter.message.due = parts_.ring.now();
+/// Returns the recipients that are different by it.
+std::vector<std::uint32_t> Interventions::make_due(Case& matter) {
+  const Instant now = parts_.ring.now();
+  matter.due = matter.message.due = now;
   matter.message.due_wall = parts_.ring.wall_now();
+  return matter.message.awaits_release(now) ? matter.message.release(now) : std::vector<std::uint32_t>{};
 }
 
 /// Bounce or remove. A message that cannot be opened is removed without the hashes of its recipients.
@@ -188,6 +196,7 @@ runtime::Task<Effected> Interventions::redirect(Case& matter, std::vector<std::u
   Partition& partition = *parts_.partitions[message.partition];
   MessageId id;
   parts_.ring.random(id.bytes);
+  put_order(id, partition.log().newest_group());
   OwnMail successor(parts_, partition, store_, id);
   Result<> made = co_await successor.begin();
   for (bool more = made.has_value(); more;) {
@@ -199,6 +208,7 @@ runtime::Task<Effected> Interventions::redirect(Case& matter, std::vector<std::u
 
   const spool::Envelope& envelope = matter.reader->envelope();
   const OwnTerms terms{.arrived = message.arrived,
+                       .release = message.awaits_release(parts_.ring.now()) ? std::optional{message.born} : std::nullopt,
                        .destination = destination_hash(parts_.hash_key, policy::domain_of(matter.order.address)),
                        .smtputf8 = envelope.smtputf8,
                        .declared_eight_bit = envelope.declared_eight_bit,

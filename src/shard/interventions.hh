@@ -29,7 +29,7 @@ class Interventions {
   runtime::Task<control::Effected> give_up(Case& matter, std::vector<std::uint32_t> recipients);
   runtime::Task<control::Effected> redirect(Case& matter, std::vector<std::uint32_t> recipients);
   event::Event event_of(const Case& matter, event::Kind kind) const;
-  void make_due(Case& matter);
+  std::vector<std::uint32_t> make_due(Case& matter);
   void count_failed(std::size_t recipients);
 
   SourceParts parts_;

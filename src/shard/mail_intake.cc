@@ -7,6 +7,7 @@
 #include "ringpost/policy/recipients.hh"
 #include "ringpost/runtime/memory_reserve.hh"
 #include "shard/keyed_hashes.hh"
+#include "shard/message_order.hh"
 
 namespace ringpost::shard {
 
@@ -27,12 +28,6 @@ constexpr Duration kAuditPatience = std::chrono::seconds(10);
 // Small, for there is one for each message coming in at once; deep enough for every honest mail.
 constexpr mime::Limits kIndexLimits{.parts_max = 256, .fields_max = 1024};
 
-/// The first six bytes of an id grow with the log, so that messages that came together lie together in the index, and a commit
-/// of many new ones touches few pages. They say no more than the place in the log does; the other ten are random.
-void put_order(MessageId& id, std::uint64_t group) {
-  for (std::size_t i = 0; i < 6; ++i) id.bytes[i] = static_cast<std::byte>(group >> (40 - 8 * i));
-}
-
 }  // namespace
 
 /// One message between MAIL and its 250.
@@ -52,8 +47,8 @@ class MailIncoming final : public receive::Incoming {
   runtime::Task<Result<>> spill();
   spool::Envelope describe(const receive::Envelope& envelope, bool eight_bit);
   void count_notice();
-  void hand_over(const receive::Envelope& envelope, bool eight_bit, const spool::Position& place, WallTime arrived,
-                 const queue::Destination& destination, queue::Sender sender);
+  void hand_over(const receive::Envelope& envelope, bool eight_bit, const spool::Position& place, const spool::Scheduling& scheduling,
+                 queue::Sender sender);
 
   MailIntake& intake_;
   MessageId id_;
@@ -128,10 +123,12 @@ runtime::Task<Result<>> MailIncoming::commit(const receive::Envelope& envelope, 
   if (!wrapped) co_return std::unexpected(wrapped.error());
 
   WallTime arrived = parts.ring.wall_now();
-  statuses_.assign(envelope.recipients(), {});
+  const bool waits = envelope.release && *envelope.release > parts.ring.now();
+  const WallTime due = waits ? parts.partition.backlog().due_wall(id_, *envelope.release) : arrived;
+  statuses_.assign(envelope.recipients(), {.reason = waits ? event::Reason::future_release : event::Reason::none});
   crypto::WrappedKey keys[] = {*wrapped};
   spool::MessageDraft draft{.sealer = &sealer_, .keys = keys, .chunks = &chunks_};
-  draft.scheduling = {.arrived = arrived, .due = arrived, .size = size_, .mail_class = spool::MailClass::outgoing,
+  draft.scheduling = {.arrived = arrived, .due = due, .size = size_, .mail_class = spool::MailClass::outgoing,
                       .held = envelope.held, .destination = intake_.destination_of(envelope), .recipients = statuses_};
   draft.envelope = describe(envelope, eight_bit);
   draft.last_piece = buffer_.bytes();
@@ -175,7 +172,7 @@ runtime::Task<Result<>> MailIncoming::commit(const receive::Envelope& envelope, 
   }
   parts.trail.durable(events);
   if (envelope.reverse_path().empty()) count_notice();
-  hand_over(envelope, eight_bit, *place, arrived, draft.scheduling.destination, sender_of(accepted.sender));
+  hand_over(envelope, eight_bit, *place, draft.scheduling, sender_of(accepted.sender));
   co_return Result<>{};
 }
 
@@ -195,21 +192,24 @@ void MailIncoming::count_notice() {
 }
 
 // Into the queue, with its content while it is still in memory.
-void MailIncoming::hand_over(const receive::Envelope& envelope, bool eight_bit, const spool::Position& place, WallTime arrived,
-                             const queue::Destination& destination, queue::Sender sender) {
+void MailIncoming::hand_over(const receive::Envelope& envelope, bool eight_bit, const spool::Position& place,
+                             const spool::Scheduling& scheduling, queue::Sender sender) {
   IntakeParts& parts = intake_.parts_;
   auto message = std::make_unique<queue::Message>();
   message->id = id_;
   message->place = place;
-  message->destination = destination;
+  message->destination = scheduling.destination;
   message->sender = sender;
   message->size = size_;
-  message->arrived = message->due_wall = arrived;
-  message->accepted_at = message->born = message->due = parts.ring.now();
+  message->arrived = scheduling.arrived;
+  message->due_wall = scheduling.due;
+  const bool waits = scheduling.recipients.front().reason == event::Reason::future_release;
+  message->accepted_at = message->born = message->due = waits ? *envelope.release : parts.ring.now();
   message->recipients.resize(envelope.recipients());
+  if (waits) message->mark_unreleased();
   message->held = envelope.held;
   bool one_piece = chunks_.positions().empty() && buffer_.bytes().size() == size_;
-  if (one_piece && !envelope.held && !parts.staging.is_tight() && !intake_.settings_->route.fallback.is_hold()) {
+  if (one_piece && !envelope.held && !waits && !parts.staging.is_tight() && !intake_.settings_->route.fallback.is_hold()) {
     auto hot = std::make_unique<HotMessage>();
     hot->reverse_path = envelope.reverse_path();
     for (std::size_t i = 0; i < envelope.recipients(); ++i) hot->recipients.emplace_back(envelope.recipient(i));

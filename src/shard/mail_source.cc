@@ -221,9 +221,10 @@ bool MailSource::is_overdue(const queue::Message& message) const {
 }
 
 void MailSource::put_back(queue::Message& message, Instant due, event::Reason reason) {
+  const Instant now = parts_.ring.now();
   for (queue::Recipient& recipient : message.recipients)
-    if (recipient.state == queue::State::waiting && recipient.reason == event::Reason::none) recipient.reason = reason;
-  message.due_wall = parts_.ring.wall_now() + std::max(due - parts_.ring.now(), Duration{});
+    if (recipient.state == queue::State::waiting && recipient.is_untried() && !message.awaits_release(now)) recipient.reason = reason;
+  if (!message.awaits_release(now)) message.due_wall = parts_.ring.wall_now() + std::max(due - now, Duration{});
   parts_.queue.schedule(message, due);
   finish(message);
 }

@@ -50,14 +50,16 @@ runtime::Task<Result<>> OwnMail::write(Bytes content) {
 runtime::Task<Result<>> OwnMail::commit(const OwnTerms* terms, const spool::OutcomeDraft& settled, EventBatch& events) {
   spool::Log& log = partition_.log();
   const bool own = &partition_ == parts_.partitions.front().get();  // events are numbered in the shard's own log
-  const spool::RecipientStatus waiting[] = {{}};
+  const bool waits = terms && terms->release;
+  const WallTime due = waits ? partition_.backlog().due_wall(id_, *terms->release) : parts_.ring.wall_now();
+  const spool::RecipientStatus waiting[] = {{.reason = waits ? event::Reason::future_release : event::Reason::none}};
   const crypto::WrappedKey wrapped_keys[] = {wrapped_};
   spool::Envelope::Recipient recipients[1];
   spool::MessageDraft draft{.sealer = &sealer_, .keys = wrapped_keys, .last_piece = piece_, .chunks = &chunks_};
   if (terms) {
     recipients[0] = {.address = terms->recipient, .parameters = terms->recipient_parameters};
     draft.scheduling = {.arrived = terms->arrived,
-                        .due = parts_.ring.wall_now(),
+                        .due = due,
                         .size = size_,
                         .mail_class = spool::MailClass::outgoing,
                         .destination = terms->destination,
@@ -92,11 +94,11 @@ runtime::Task<Result<>> OwnMail::commit(const OwnTerms* terms, const spool::Outc
   }
   if (own) parts_.trail.durable(events);
   else parts_.trail.report(events);
-  if (terms) hand_over(*terms, place);
+  if (terms) hand_over(*terms, place, due);
   co_return Result<>{};
 }
 
-void OwnMail::hand_over(const OwnTerms& terms, const spool::Position& place) {
+void OwnMail::hand_over(const OwnTerms& terms, const spool::Position& place, WallTime due) {
   auto message = std::make_unique<queue::Message>();
   message->id = id_;
   message->partition = partition_.number();
@@ -105,9 +107,10 @@ void OwnMail::hand_over(const OwnTerms& terms, const spool::Position& place) {
   message->sender = sender_of(address_hash(parts_.hash_key, terms.sender));
   message->size = size_;
   message->arrived = terms.arrived;
-  message->due_wall = parts_.ring.wall_now();
-  message->accepted_at = message->born = message->due = parts_.ring.now();
+  message->due_wall = due;
+  message->accepted_at = message->born = message->due = terms.release.value_or(parts_.ring.now());
   message->recipients.resize(1);
+  if (terms.release) message->mark_unreleased();
   parts_.metrics.messages_queued.add(1);
   parts_.metrics.recipients_queued.add(1);
   partition_.backlog().changed(parts_.queue.add(std::move(message)));

@@ -1,6 +1,7 @@
 // A message that the server itself puts into the spool: a report to a sender, or mail that goes on to another address.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,7 @@ namespace ringpost::shard {
 /// What such a message is, beside its content.
 struct OwnTerms {
   WallTime arrived{};
+  std::optional<Instant> release = {};  ///< it is not to be tried before
   queue::Destination destination{};
   bool smtputf8 = false, declared_eight_bit = false, eight_bit = false;
   smtp::TlsWish tls_wish = smtp::TlsWish::none;
@@ -37,7 +39,7 @@ class OwnMail {
   runtime::Task<Result<>> commit(const OwnTerms* terms, const spool::OutcomeDraft& settled, EventBatch& events);
 
  private:
-  void hand_over(const OwnTerms& terms, const spool::Position& place);
+  void hand_over(const OwnTerms& terms, const spool::Position& place, WallTime due);
 
   const SourceParts& parts_;
   Partition& partition_;

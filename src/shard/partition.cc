@@ -54,7 +54,7 @@ class Partition::Opener {
     }
     if (!opened) co_return std::unexpected(plan_.log.directory + ": " + text_of(opened.error()));
     partition_.backlog_ = std::make_unique<Backlog>(BacklogParts{parts_.ring, parts_.log, parts_.queue, *partition_.log_, *partition_.index_, parts_.metrics},
-                                                    BacklogOptions{plan_.number, plan_.window, plan_.longest_wait});
+                                                    BacklogOptions{plan_.number, plan_.window, plan_.longest_wait, plan_.longest_hold});
     auto started = co_await partition_.log_->start();
     if (!started) parts_.log.error("the spool cannot take mail yet", {{"partition", plan_.log.partition}, {"error", started.error()}});
     co_return std::expected<void, std::string>{};

@@ -36,7 +36,8 @@ struct PartitionPlan {
   std::uint16_t number = 0;  ///< queue::Message::partition of its messages
   spool::LogOptions log;
   std::unique_ptr<index::IndexStore> rows;  ///< of its index
-  Duration longest_wait{};                  ///< no message is due later than this after a start
+  Duration longest_wait{};                  ///< no message that was tried is due later than this after a start
+  Duration longest_hold{};                  ///< nor are most others: that long a user may ask for now
   std::size_t window = 0;                   ///< messages of the shard in memory, about
 };
 

@@ -7,7 +7,7 @@ namespace ringpost::shard {
 namespace {
 
 bool waits_for_route(const Seen& seen, const queue::Recipient& recipient) {
-  return !seen.in_delivery() && (seen.route_holds || recipient.reason == event::Reason::route_holds);
+  return !seen.in_delivery() && !seen.message.awaits_release(seen.now) && (seen.route_holds || recipient.reason == event::Reason::route_holds);
 }
 
 bool destination_fits(std::string_view pattern, const Seen& seen, const queue::Recipient& recipient) {
@@ -69,7 +69,8 @@ std::string_view reason_of(const Seen& seen, std::size_t index) {
   if (recipient.state != queue::State::waiting) return event::name_of(recipient.reason);
   if (seen.message.held) return recipient.is_set_aside() ? event::name_of(recipient.reason) : "operator_holds";
   if (waits_for_route(seen, recipient)) return event::name_of(event::Reason::route_holds);
-  if (recipient.reason != event::Reason::none) return event::name_of(recipient.reason);
+  const bool is_released = recipient.reason == event::Reason::future_release && !seen.message.awaits_release(seen.now);
+  if (recipient.reason != event::Reason::none && !is_released) return event::name_of(recipient.reason);
   return seen.in_delivery() ? "in_delivery" : "not_tried_yet";
 }
 

@@ -179,6 +179,7 @@ runtime::Task<std::expected<void, std::string>> Shard::World::open() {
 // Gets one partition ready for appending.
 runtime::Task<std::expected<void, std::string>> Shard::World::open_partition(const PartitionId& partition, const keys::Hello& hello) {
   PartitionPlan plan{.number = static_cast<std::uint16_t>(partitions.size()), .longest_wait = settings->retry.max,
+                     .longest_hold = settings->submission.future_release_max,
                      .window = settings->memory.queue_messages};
   spool::LogOptions& log = plan.log;
   log.directory = spool::partition_directory(settings->spool.directory, partition);

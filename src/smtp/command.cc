@@ -138,6 +138,22 @@ Reply parse_require_tls(std::string_view, const CommandRules& rules, Command& co
   return {};
 }
 
+// Both at once are as wrong as one of them twice (RFC 4865 section 4.2).
+Reply take_release(const std::optional<FutureRelease>& release, const CommandRules& rules, Command& command) {
+  if (!rules.future_release) return replies::kUnknownParameter;
+  if (command.mail.terms.release) return replies::kDuplicateParameter;
+  command.mail.terms.release = release;
+  return release ? Reply{} : replies::kBadParameter;
+}
+
+Reply parse_hold_for_of(std::string_view value, const CommandRules& rules, Command& command) {
+  return take_release(parse_hold_for(value), rules, command);
+}
+
+Reply parse_hold_until_of(std::string_view value, const CommandRules& rules, Command& command) {
+  return take_release(parse_hold_until(value), rules, command);
+}
+
 enum class Value : bool { none, needed };
 
 /// A parameter of MAIL or RCPT. One that is in no table is answered 555.
@@ -155,6 +171,8 @@ constexpr Parameter kMailParameters[] = {
     {"ENVID", Value::needed, parse_envid, "RFC 3461 section 4.4"},
     {"AUTH", Value::needed, parse_auth_of, "RFC 4954 section 5"},
     {"REQUIRETLS", Value::none, parse_require_tls, "RFC 8689 section 3"},
+    {"HOLDFOR", Value::needed, parse_hold_for_of, "RFC 4865 section 3"},
+    {"HOLDUNTIL", Value::needed, parse_hold_until_of, "RFC 4865 section 3"},
 };
 constexpr Parameter kRecipientParameters[] = {
     {"NOTIFY", Value::needed, parse_notify_of, "RFC 3461 section 4.1"},

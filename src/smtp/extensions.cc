@@ -4,6 +4,7 @@
 
 #include "ascii.hh"
 #include "buffer_writer.hh"
+#include "ringpost/base/utc_time.hh"
 #include "ringpost/smtp/client_attributes.hh"
 
 namespace ringpost::smtp {
@@ -28,6 +29,9 @@ std::size_t write_ehlo(const EhloOffer& offer, MutableBytes out) {
   if (!offer.auth.empty()) writer.text("250-AUTH ").text(offer.auth).text("\r\n");
   if (offer.xclient) writer.text("250-XCLIENT ").text(kXclientAttributes).text("\r\n");
   if (offer.xforward) writer.text("250-XFORWARD ").text(kXforwardAttributes).text("\r\n");
+  if (offer.future_release_max_s != 0)
+    writer.text("250-FUTURERELEASE ").number(offer.future_release_max_s).text(" ")
+        .text(format_utc(offer.now + std::chrono::seconds(offer.future_release_max_s))).text("\r\n");
   if (offer.mail_max != 0 || offer.rcpt_max != 0) {
     writer.text("250-LIMITS");
     if (offer.mail_max != 0) writer.text(" MAILMAX=").number(offer.mail_max);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ascii.hh"
+#include "parameters.hh"
 #include "utf8.hh"
 
 namespace ringpost::smtp {
@@ -116,15 +117,6 @@ std::optional<std::string> decode_xtext(std::string_view text) {
   return decoded;
 }
 
-namespace {
-
-void append_parameter(std::string_view keyword, std::string_view value, std::string& out) {
-  if (!out.empty()) out.push_back(' ');
-  out.append(keyword).append(value);
-}
-
-}  // namespace
-
 void append_parameters(const MailNotification& mail, std::string& out) {
   if (mail.ret) append_parameter("RET=", *mail.ret == Return::full ? "FULL" : "HDRS", out);
   if (!mail.envelope_id.empty()) append_parameter("ENVID=", mail.envelope_id, out);
@@ -140,20 +132,6 @@ void append_parameters(const RecipientNotification& recipient, std::string& out)
   }
   if (!recipient.original.empty()) append_parameter("ORCPT=", recipient.original, out);
 }
-
-namespace {
-
-/// Calls `take` with keyword and value of each parameter.
-template <typename Take>
-void each_parameter(std::string_view kept, Take take) {
-  while (!kept.empty()) {
-    const std::string_view parameter = take_word(kept);
-    const std::size_t equals = parameter.find('=');
-    if (equals != std::string_view::npos) take(parameter.substr(0, equals), parameter.substr(equals + 1));
-  }
-}
-
-}  // namespace
 
 std::string ascii_parameters(std::string_view kept) {
   RecipientNotification recipient = read_recipient_parameters(kept);
@@ -184,6 +162,15 @@ MailNotification read_mail_parameters(std::string_view kept) {
     if (equals_upper(keyword, "ENVID") && is_envelope_id(value)) mail.envelope_id = value;
   });
   return mail;
+}
+
+std::string_view notification_part(std::string_view kept) {
+  for (std::string_view rest = kept; !rest.empty();) {
+    const std::size_t begin = kept.size() - rest.size();
+    const std::string_view parameter = take_word(rest);
+    if (!starts_upper(parameter, "RET=") && !starts_upper(parameter, "ENVID=")) return kept.substr(0, begin > 0 ? begin - 1 : 0);
+  }
+  return kept;
 }
 
 RecipientNotification read_recipient_parameters(std::string_view kept) {

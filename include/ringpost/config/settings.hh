@@ -223,6 +223,7 @@ struct Settings {
     std::uint64_t recipients_per_hour = 0;  ///< of one login; 0: no limit
     std::uint64_t recipients_per_day = 0;
     bool hide_client = false;
+    Duration future_release_max{};  ///< zero: FUTURERELEASE is not offered
   } submission;
 
   struct Retry {

@@ -28,7 +28,7 @@ class Outgoing {
   virtual std::string_view reverse_path() const = 0;
   /// `index` as in queue::Message::recipients.
   virtual std::string_view recipient(std::size_t index) const = 0;
-  /// Parameters of MAIL and RCPT that are to be relayed (smtp/notification.hh); mostly empty.
+  /// Parameters of MAIL (smtp/notification.hh, delivery_terms.hh) and RCPT that are kept; mostly empty.
   virtual std::string_view parameters() const { return {}; }
   virtual std::string_view recipient_parameters(std::size_t) const { return {}; }
   virtual bool smtputf8() const = 0;

@@ -98,8 +98,9 @@ enum class Reason : std::uint16_t {
   hop_login_impossible = 43,     ///< a login is configured, and the next hop offers no way to use it, or is not who we have it at
   hop_login_demanded = 44,       ///< the next hop takes mail from clients that log in, and we have no login there
   requiretls_unmet = 45,         ///< it came with REQUIRETLS, and no host that it could go to has all that this takes (RFC 8689 section 4.2.1)
+  future_release = 46,           ///< its sender asked for it to be released later (RFC 4865)
 };
-inline constexpr std::size_t kReasonCount = 46;
+inline constexpr std::size_t kReasonCount = 47;
 
 /// Keyed 128-bit hash of an address (made by crypto): equal addresses of one store give equal hashes.
 using AddressHash = Id<struct AddressHashTag>;

@@ -30,6 +30,8 @@ struct Recipient {
   event::ReplyCode reply;     ///< the next hop's last answer, code 0: none
   event::Host host;           ///< who gave it, or was tried last; port 0: nobody
 
+  /// Nothing is known of it but that it waits.
+  bool is_untried() const { return reason == event::Reason::none || reason == event::Reason::future_release; }
   /// It cannot be tried, or must not be: its message is held for an operator to decide.
   bool is_set_aside() const { return reason == event::Reason::damaged || reason == event::Reason::poison; }
 };
@@ -59,7 +61,7 @@ struct Message {
   Destination destination{};    ///< keyed hash of the domain of all its recipients; zero: there are several
   std::uint64_t size = 0;       ///< bytes of the body as it is relayed
   WallTime arrived{};
-  Instant born{};               ///< its age counts from here: restarts and jumps of the wall clock do not make it old (age_after_start)
+  Instant born{};               ///< its age counts from here, perhaps in the future: restarts and jumps of the wall clock do not make it old (age_after_start)
   bool warned = false;          ///< the sender was told that it takes long
   bool warning_owed = false;    ///< the sender is to be told that now
   Instant accepted_at{};        ///< in this incarnation; for latency only
@@ -76,6 +78,24 @@ struct Message {
     std::size_t count = 0;
     for (const Recipient& recipient : recipients) count += recipient.state == State::waiting;
     return count;
+  }
+
+  /// Its sender asked for it to be released later (RFC 4865), and it counts its age from then.
+  bool awaits_release(Instant now) const { return born > now; }
+  void mark_unreleased() {
+    for (Recipient& recipient : recipients)
+      if (recipient.state == State::waiting) recipient.reason = event::Reason::future_release;
+  }
+  /// It is released at `now`, before its time. Returns the recipients that are different now.
+  std::vector<std::uint32_t> release(Instant now) {
+    std::vector<std::uint32_t> changed;
+    born = accepted_at = now;
+    for (std::size_t i = 0; i < recipients.size(); ++i) {
+      if (recipients[i].reason != event::Reason::future_release) continue;
+      recipients[i].reason = event::Reason::none;
+      changed.push_back(static_cast<std::uint32_t>(i));
+    }
+    return changed;
   }
 
   bool is_over() const {

@@ -43,6 +43,7 @@ class Envelope {
   std::string login;  ///< who has authenticated; empty: nobody
   std::optional<event::Authentication> authentication;  ///< how, or what else than its address the client relays by
   bool held = false;  ///< it is kept for an operator to look at: its login has sent too much
+  std::optional<Instant> release;  ///< it is not to be tried before (RFC 4865)
 
  private:
   std::string reverse_path_;

@@ -10,6 +10,7 @@
 
 #include "ringpost/base/bytes.hh"
 #include "ringpost/smtp/address.hh"
+#include "ringpost/smtp/delivery_terms.hh"
 #include "ringpost/smtp/notification.hh"
 #include "ringpost/smtp/reply.hh"
 
@@ -51,6 +52,7 @@ struct MailParameters {
   MailNotification notification;      ///< RFC 3461
   bool require_tls = false;           ///< RFC 8689
   bool auth = false;                  ///< RFC 4954 section 5: AUTH= was given; whoever it names is not passed on
+  DeliveryTerms terms;                ///< RFC 4865
 };
 
 /// The parameters of RCPT that are offered.
@@ -77,6 +79,7 @@ struct CommandRules {
   bool smtputf8 = false;  ///< the open transaction has SMTPUTF8: non-ASCII recipients are allowed
   bool auth = false;      ///< AUTH is offered, and so is that parameter of MAIL
   bool require_tls = false;  ///< REQUIRETLS is offered: the session is under TLS
+  bool future_release = false;  ///< FUTURERELEASE is offered
   std::uint64_t message_bytes_max = std::numeric_limits<std::uint64_t>::max();  ///< SIZE above it is refused
 };
 

@@ -1,6 +1,7 @@
 // The EHLO answer: ours, and what a next hop offers.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -21,6 +22,8 @@ struct EhloOffer {
   std::string_view auth = {};           ///< RFC 4954: mechanisms, one blank between two; empty: none
   bool xclient = false;                 ///< with the attributes of client_attributes.hh
   bool xforward = false;
+  std::uint32_t future_release_max_s = 0;  ///< FUTURERELEASE (RFC 4865)
+  std::chrono::sys_seconds now{};          ///< for the time that FUTURERELEASE names
   std::uint32_t mail_max = 0;  ///< LIMITS MAILMAX (RFC 9422): messages in one connection; 1..999999
   std::uint32_t rcpt_max = 0;  ///< LIMITS RCPTMAX: recipients of one message; 1..999999
 };

@@ -62,6 +62,8 @@ void append_parameters(const RecipientNotification& recipient, std::string& out)
 std::string ascii_parameters(std::string_view kept);
 /// The other way round. What is not understood is ignored: it was checked when it came.
 MailNotification read_mail_parameters(std::string_view kept);
+/// What of the kept parameters of MAIL is RET and ENVID: they stand in front of all others.
+std::string_view notification_part(std::string_view kept);
 RecipientNotification read_recipient_parameters(std::string_view kept);
 
 }  // namespace ringpost::smtp

@@ -65,6 +65,12 @@ void check_command(std::string_view line, const CommandRules& rules) {
   const RecipientNotification read = read_recipient_parameters(kept);
   FUZZ_CHECK(read.notify == command.rcpt.notification.notify && read.original == command.rcpt.notification.original);
   FUZZ_CHECK(read_mail_parameters(kept).envelope_id == command.mail.notification.envelope_id);
+  if (command.verb == Verb::mail) {
+    const std::string relayed = kept;
+    append_parameters(command.mail.terms, kept);
+    FUZZ_CHECK(notification_part(kept) == relayed);
+    FUZZ_CHECK(read_delivery_terms(kept).release.has_value() == command.mail.terms.release.has_value());
+  }
   for (char c : ascii_parameters(kept)) FUZZ_CHECK(static_cast<unsigned char>(c) >= 0x20 && static_cast<unsigned char>(c) < 0x7f);
   std::string_view address = command.path.address();
   FUZZ_CHECK(within(address, line) && address.size() + 2 <= kPathBytesMax);
@@ -89,7 +95,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   FUZZ_CHECK(whole == cut);
   FUZZ_CHECK(whole_reader.in_line() == cut_reader.in_line());
 
-  CommandRules rules{.extended = !random.one_in(4), .smtputf8 = random.one_in(2), .require_tls = random.one_in(2), .message_bytes_max = 1 << 20};
+  CommandRules rules{.extended = !random.one_in(4), .smtputf8 = random.one_in(2), .require_tls = random.one_in(2), .future_release = true, .message_bytes_max = 1 << 20};
   for (const Read& line : whole) check_command(line.text, rules);
   check_command(text, rules);
   check_attributes(random.one_in(2) ? Verb::xclient : Verb::xforward, text);

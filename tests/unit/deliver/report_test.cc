@@ -172,6 +172,17 @@ TEST(Attacks, A7_nobody_is_told_who_did_not_ask_and_never_the_null_sender) {
   EXPECT_FALSE(is_wanted(Action::delayed, "a@b", "NOTIFY=FAILURE"));
 }
 
+TEST(Report, says_what_release_was_asked_for) {
+  const std::vector<Reported> recipients = four_fates();
+  for (const auto& [parameters, field] : {std::pair{"HOLDFOR=3600", "Future-Release-Request: for;3600\r\n"},
+                                          {"RET=HDRS HOLDUNTIL=2027-01-15T08:00:00Z", "Future-Release-Request: until;2027-01-15T08:00:00Z\r\n"}}) {
+    Returned part = returned("Subject: x\r\n\r\n");
+    ReportDraft draft = draft_of(recipients, part);
+    draft.parameters = parameters;
+    EXPECT_NE(make_report(draft).content.find("\r\n"s + field), std::string::npos) << parameters;
+  }
+}
+
 TEST(Report, a_status_has_the_class_of_the_reply) {
   const auto status = [](Action action, event::Reason reason, event::ReplyCode reply) {
     return status_of({.action = action, .reason = reason, .reply = reply});

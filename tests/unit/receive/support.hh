@@ -39,6 +39,7 @@ struct Stored {
   bool held = false;
   std::string client = {};
   smtp::TlsWish tls_wish = smtp::TlsWish::none;
+  std::optional<Instant> release = {};
 };
 
 class MemoryIntake final : public Intake {
@@ -95,6 +96,7 @@ class MemoryIncoming final : public Incoming {
     stored.login = envelope.login;
     stored.held = envelope.held;
     stored.tls_wish = envelope.tls_wish;
+    stored.release = envelope.release;
     intake_.stored.push_back(std::move(stored));
     co_return Result<>{};
   }

@@ -101,5 +101,12 @@ TEST(Notification, utf8_becomes_ascii_for_a_next_hop_without_it) {
   EXPECT_EQ(ascii_parameters(longest), "");
 }
 
+TEST(Notification, what_is_relayed_of_mail_stands_in_front) {
+  EXPECT_EQ(notification_part(""), "");
+  EXPECT_EQ(notification_part("RET=HDRS ENVID=a"), "RET=HDRS ENVID=a");
+  EXPECT_EQ(notification_part("RET=HDRS HOLDFOR=1"), "RET=HDRS");
+  EXPECT_EQ(notification_part("HOLDFOR=1"), "");
+}
+
 }  // namespace
 }  // namespace ringpost::smtp

@@ -1,0 +1,39 @@
+// When a message is to be delivered, as SMTP asks for it with parameters of MAIL.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace ringpost::smtp {
+
+/// Longest interval that HOLDFOR can name (RFC 4865 section 3).
+inline constexpr std::uint32_t kHoldSecondsMax = 999'999'999;
+
+/// Of HOLDUNTIL; RFC 4865 section 3 lets MAIL grow by 34 for it, with its keyword.
+inline constexpr std::size_t kHoldUntilBytesMax = 34;
+
+/// FUTURERELEASE (RFC 4865 section 3): the message is kept that long, or until then.
+struct FutureRelease {
+  std::uint32_t hold_s = 0;            ///< HOLDFOR, 1..kHoldSecondsMax; 0: it is HOLDUNTIL
+  std::chrono::sys_seconds until{};    ///< HOLDUNTIL
+  std::string_view value;              ///< as sent
+};
+/// A number without leading zeros, 1..kHoldSecondsMax.
+std::optional<FutureRelease> parse_hold_for(std::string_view value);
+/// A date-time of RFC 3339 (erratum 2040).
+std::optional<FutureRelease> parse_hold_until(std::string_view value);
+
+/// Of MAIL. Views of the command line, or of what was kept of it.
+struct DeliveryTerms {
+  std::optional<FutureRelease> release;
+};
+
+/// Appends them as they are kept, behind the parameters of notification.hh.
+void append_parameters(const DeliveryTerms& terms, std::string& out);
+/// The other way round. What is not understood is ignored: it was checked when it came.
+DeliveryTerms read_delivery_terms(std::string_view kept);
+
+}  // namespace ringpost::smtp
