@@ -300,6 +300,15 @@ constexpr Key kTable[] = {
          .zero = true,
          .help = "How long in advance a user may send mail that is to be released later (FUTURERELEASE, RFC 4865); MAIL with more is "
                  "answered 501. It lies in the queue until then, and queue.lifetime counts from its release. 0: not offered."}),
+    key<FIELD(submission.deliver_by_min)>(
+        {.name = "submission.deliver_by_min",
+         .type = Type::duration,
+         .fallback = "1 m",
+         .min = kSecond,
+         .max = kDay,
+         .zero = true,
+         .help = "The shortest time after which a user may want mail back that is not delivered by then (DELIVERBY, RFC 2852, BY=...;R). MAIL "
+                 "with less is answered 555. 0: any."}),
 
     key<FIELD(relay.clients)>(
         {.name = "relay.clients",

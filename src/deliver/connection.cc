@@ -220,6 +220,7 @@ void Connection::fill(RecipientResult& result, const Answer& answer) const {
   if (answer.positive()) {
     result.verdict = RecipientResult::Verdict::delivered;
     result.reports = capabilities_.dsn;
+    result.keeps_time = keeps_time();
     result.reason = event::Reason::none;
   } else if (answer.code == 530) {
     // What is missing is ours to set right (RFC 4954 section 6, RFC 3207 section 4).

@@ -163,7 +163,10 @@ class Connection {
   Trouble no_login(event::Reason reason, const event::ReplyCode& reply, std::string_view text);
 
   // transaction.cc: envelope and what became of it
-  Outcome fits(const Outgoing& outgoing, const Attempt& attempt) const;
+  Outcome fits(const Outgoing& outgoing, const queue::Message& message, const Attempt& attempt) const;
+  std::chrono::seconds time_left(const queue::Message& message) const;
+  bool keeps_time() const;
+  void write_terms(const queue::Message& message);
   bool choose_recipients(const queue::Message& message, const Attempt& attempt);
   Way way_for(const Outgoing& outgoing) const;
   runtime::Task<Outcome> transaction(Outgoing& outgoing, Attempt& attempt);
@@ -211,6 +214,7 @@ class Connection {
 
   // Of the transaction under way. Members, so that they stop allocating.
   std::string out_;                         // commands not yet sent
+  std::string terms_;                       // what MAIL says of the sender's terms
   std::vector<std::size_t> wanted_;         // the recipients it is for, by their slot in the attempt
   std::vector<std::size_t> accepted_;       // those that got 250
   std::vector<std::byte> block_;            // stuffed text not yet sent

@@ -27,7 +27,8 @@ smtp::EnhancedCode code_of(Reason reason) {
     case Reason::next_hop_protocol: return {0, 5, 0};
     case Reason::incompatible: return {0, 6, 1};
     case Reason::requiretls_unmet: return {0, 7, 30};
-    case Reason::expired: return {0, 4, 7};
+    case Reason::expired:
+    case Reason::deliver_by_expired: return {0, 4, 7};
     case Reason::dns_temporary: return {0, 4, 3};
     case Reason::dns_no_such_domain: return {0, 1, 2};
     case Reason::null_mx: return {0, 1, 10};
@@ -81,6 +82,7 @@ std::string_view explanation_of(Reason reason) {
     case Reason::next_hop_refused: return "the next server refused it";
     case Reason::next_hop_protocol: return "the next server did not keep to the protocol";
     case Reason::incompatible: return "the next server lacks what this message needs";
+    case Reason::deliver_by_expired: return "it could not be delivered in the time that you set for that";
     case Reason::expired: return "it could not be delivered in the time that is set for that";
     case Reason::tlsa_unavailable:
     case Reason::dns_temporary: return "the domain's DNS gave no usable answer";
@@ -211,6 +213,7 @@ class Writer {
       append_field(out_, "Original-Envelope-Id", smtp::decode_xtext(id).value_or(""));
     append_field(out_, "Reporting-MTA", "dns; " + clean(draft_.hostname));
     append_field(out_, "Arrival-Date", mail_date(draft_.arrived));
+    if (draft_.deliver_by) append_field(out_, "Deliver-By-Date", mail_date(*draft_.deliver_by));  // RFC 2852 section 5
     // RFC 4865 section 5.
     if (const auto release = smtp::read_delivery_terms(draft_.parameters).release)
       append_field(out_, "Future-Release-Request", (release->hold_s != 0 ? "for;" : "until;") + std::string{release->value});
@@ -318,22 +321,24 @@ std::string mended(std::string_view text) {
 smtp::EnhancedCode status_of(const Reported& reported) {
   const std::uint8_t klass = is_good(reported.action)             ? 2
                              : reported.action == Action::delayed ? 4
+                             : reported.reason == Reason::deliver_by_expired ? 5
                              : reported.reply.code / 100 == 4 || (reported.reply.code == 0 && reported.reason == Reason::expired) ? 4
                                                                                                                                    : 5;
-  if (reported.reply.enhanced_class == klass && reported.reason != Reason::expired)
+  if (reported.reply.enhanced_class == klass && reported.reason != Reason::expired && reported.reason != Reason::deliver_by_expired)
     return {klass, reported.reply.enhanced_subject, reported.reply.enhanced_detail};
   smtp::EnhancedCode code = is_good(reported.action) ? smtp::EnhancedCode{} : code_of(reported.reason);
   code.klass = klass;
   return code;
 }
 
-bool is_wanted(Action action, std::string_view reverse_path, std::string_view rcpt_parameters) {
+bool is_wanted(Action action, std::string_view reverse_path, std::string_view rcpt_parameters, const spool::Terms& terms) {
   if (reverse_path.empty()) return false;
   const smtp::Notify notify = smtp::read_recipient_parameters(rcpt_parameters).notify.value_or(smtp::kNotifyDefault);
+  const bool has_time = terms.when_late == spool::WhenLate::notify;
   switch (action) {
     case Action::failed: return notify.failure;
-    case Action::delayed: return notify.delay;
-    default: return notify.success;
+    case Action::delayed: return has_time && terms.by_s > 0 ? !notify.never() : notify.delay;
+    default: return has_time || terms.trace ? !notify.never() : notify.success;
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include "deliver/connection.hh"
 #include "deliver/decimal.hh"
+#include "ringpost/smtp/delivery_terms.hh"
 #include "ringpost/smtp/notification.hh"
 
 namespace ringpost::deliver {
@@ -37,14 +38,39 @@ bool says_too_many(std::uint16_t code) { return code == 452 || code == 552; }
 }  // namespace
 
 // What this hop cannot take is not offered to it (RFC 1870 section 5, RFC 6152 section 3, RFC 6531 section 3.5).
-Outcome Connection::fits(const Outgoing& outgoing, const Attempt& attempt) const {
+Outcome Connection::fits(const Outgoing& outgoing, const queue::Message& message, const Attempt& attempt) const {
   if (capabilities_.size_max != 0 && outgoing.size() > capabilities_.size_max)
     return std::unexpected(incompatible({552, 5, 3, 4}, event::Reason::too_large));
   if (outgoing.declared_eight_bit() && outgoing.eight_bit() && !capabilities_.eight_bit_mime)
     return std::unexpected(incompatible({554, 5, 6, 3}));
   if (needs_smtputf8(outgoing, attempt) && !capabilities_.smtputf8)
     return std::unexpected(incompatible({553, 5, 6, 7}));
+  // RFC 2852 section 4.1: who would not give it back in time does not get it.
+  if (message.terms.when_late == spool::WhenLate::give_back) {
+    if (!keeps_time()) return std::unexpected(incompatible({554, 5, 4, 7}));
+    const std::uint64_t least = protocol_ == Protocol::lmtp ? 1 : std::max<std::uint64_t>(capabilities_.deliver_by_min_s, 1);
+    if (time_left(message).count() < 0 || static_cast<std::uint64_t>(time_left(message).count()) < least)
+      return std::unexpected(incompatible({554, 5, 4, 7}, event::Reason::deliver_by_expired));
+  }
   return {};
+}
+
+std::chrono::seconds Connection::time_left(const queue::Message& message) const {
+  return std::chrono::floor<std::chrono::seconds>(std::chrono::seconds(message.terms.by_s) - (ring_.now() - message.born));
+}
+
+// Behind LMTP there is nobody but the mailbox.
+bool Connection::keeps_time() const { return capabilities_.deliver_by || protocol_ == Protocol::lmtp; }
+
+// They are carried on with the time that is left.
+void Connection::write_terms(const queue::Message& message) {
+  terms_.clear();
+  const spool::Terms& terms = message.terms;
+  if (!terms.any()) return;
+  if (terms.when_late != spool::WhenLate::nothing && capabilities_.deliver_by) {
+    const std::int64_t left = std::max<std::int64_t>(time_left(message).count(), -spool::kBySecondsMax);
+    terms_ += " BY=" + smtp::deliver_by_text({static_cast<std::int32_t>(left), terms.when_late == spool::WhenLate::give_back, terms.trace});
+  }
 }
 
 runtime::Task<Next> Connection::deliver(Outgoing& outgoing, const queue::Message& message, Attempt& attempt) {
@@ -53,7 +79,8 @@ runtime::Task<Next> Connection::deliver(Outgoing& outgoing, const queue::Message
   attempt.host = host();
   attempt.tls = tls_result_;
   transaction_deadline_ = ring_.now() + settings_->deliver.timeout.transaction;
-  auto fitting = fits(outgoing, attempt);
+  write_terms(message);
+  auto fitting = fits(outgoing, message, attempt);
   if (!fitting) {
     attempt.give_rest(message, fitting.error().as_result());
     co_return Next::done;
@@ -186,7 +213,7 @@ void Connection::queue_mail(const Outgoing& outgoing, const Attempt& attempt) {
   const std::string_view parameters = capabilities_.dsn ? smtp::notification_part(outgoing.parameters()) : std::string_view{};
   queue_line({"MAIL FROM:<", outgoing.reverse_path(), ">", capabilities_.size ? " SIZE=" : "",
               capabilities_.size ? size.text() : std::string_view{}, body ? " BODY=8BITMIME" : "", utf8 ? " SMTPUTF8" : "",
-              security_.wish == smtp::TlsWish::required && capabilities_.require_tls ? " REQUIRETLS" : "", parameters.empty() ? "" : " ", parameters});
+              security_.wish == smtp::TlsWish::required && capabilities_.require_tls ? " REQUIRETLS" : "", parameters.empty() ? "" : " ", parameters, terms_});
 }
 
 void Connection::queue_rcpt(const Outgoing& outgoing, std::size_t index) {

@@ -78,6 +78,11 @@ runtime::Task<bool> Deliverer::deliver_one(Site& site, std::unique_ptr<Connectio
     co_return true;
   }
   attempt.begin(message.recipients.size(), job.recipients);
+  if (message.is_too_late(surroundings_.ring.now())) {
+    attempt.give_rest(message, {.verdict = RecipientResult::Verdict::failed, .reason = event::Reason::deliver_by_expired});
+    leg_over(message, job.split, outgoing->get(), &attempt, kNever);
+    co_return true;
+  }
   bool reached = true, tried = false;
   for (Next next = Next::fresh_connection; next != Next::done; tried = true) {
     auto opened = co_await ensure_open(site, connection, attempt, (*outgoing)->tls_wish());

@@ -94,7 +94,8 @@ constexpr std::array<std::string_view, kReasonCount> kReasonNames{"none",
                                                                   "hop_login_impossible",
                                                                   "hop_login_demanded",
                                                                   "requiretls_unmet",
-                                                                  "future_release"};
+                                                                  "future_release",
+                                                                  "deliver_by_expired"};
 
 // Each says whether a value that is there is one that may be there.
 template <typename Tag>

@@ -182,7 +182,7 @@ void append_encoded(const Entry& entry, std::vector<std::byte>& target) {
   RP_ASSERT(entry.place && entry.chunks.size() <= spool::kChunksMax);
   const bool has_destination = entry.destination != decltype(entry.destination){};
   Writer out(target);
-  out.octet(kEntryVersion);
+  out.octet(entry.terms.any() ? kEntryVersionWithTerms : kEntryVersion);
   out.octet(static_cast<std::uint8_t>(static_cast<std::uint8_t>(entry.mail_class) | (entry.held ? kHeld : 0) |
                                       (has_destination ? kHasDestination : 0) | (entry.waited.warned ? kWarned : 0) |
                                       (entry.waited.age_s != 0 ? kHasAge : 0) | (entry.words ? kHasWords : 0)));
@@ -195,6 +195,7 @@ void append_encoded(const Entry& entry, std::vector<std::byte>& target) {
   out.time(entry.due);
   if (has_destination) out.bytes(entry.destination);
   if (entry.waited.age_s != 0) out.number(entry.waited.age_s);
+  if (entry.terms.any()) out.bytes(spool::encode(entry.terms));
   if (entry.words) {
     out.number(entry.words.generation);
     out.number(entry.words.offset);
@@ -221,7 +222,8 @@ void append_encoded(const Entry& entry, std::vector<std::byte>& target) {
 Result<Entry> decode_entry(const MessageId& id, Bytes encoded) {
   constexpr std::unexpected kCorrupt{Error{Errc::corrupt}};
   Reader in(encoded);
-  if (in.octet() != kEntryVersion) return kCorrupt;
+  const std::uint8_t version = in.octet();
+  if (version != kEntryVersion && version != kEntryVersionWithTerms) return kCorrupt;
   Entry entry{.id = id};
   const std::uint8_t flags = in.octet(), mail_class = flags & kClassMask;
   in.refuse_unless(mail_class >= 1 && mail_class <= static_cast<std::uint8_t>(spool::MailClass::temporary));
@@ -243,6 +245,13 @@ Result<Entry> decode_entry(const MessageId& id, Bytes encoded) {
   if (flags & kHasAge) {
     entry.waited.age_s = in.number<std::uint32_t>();
     in.refuse_unless(entry.waited.age_s != 0);
+  }
+  if (version == kEntryVersionWithTerms) {
+    std::array<std::byte, spool::kTermsBytes> encoded{};
+    in.bytes(encoded);
+    const Result<spool::Terms> terms = spool::decode_terms(encoded);
+    if (!terms) return kCorrupt;
+    entry.terms = *terms;
   }
   if (flags & kHasWords) {
     entry.words.generation = in.number<std::uint64_t>();

@@ -52,9 +52,22 @@ Duration retry_delay(const RetrySchedule& schedule, Trouble trouble, std::uint32
   return retry_delay(schedule, attempts, prng);
 }
 
+Patience with_terms(const Patience& patience, const spool::Terms& terms) {
+  Patience changed = patience;
+  const Duration by = std::chrono::seconds(terms.by_s);
+  if (terms.when_late == spool::WhenLate::give_back) changed.lifetime = std::min(patience.lifetime, by);
+  // Whoever names a time wants to hear then, and once. If it was over when it came, the server before has said so.
+  if (terms.when_late == spool::WhenLate::notify && terms.by_s > 0) {
+    changed.delay_warning = by;
+    changed.punctual = true;
+  }
+  return changed;
+}
+
 Verdict decide(const Deferred& deferred, const RetrySchedule& schedule, const Patience& patience, Prng& prng) {
   if (deferred.age >= patience.lifetime) return {.expired = true};
-  const Duration wait = retry_delay(schedule, deferred.trouble, deferred.attempts, prng);
+  Duration wait = retry_delay(schedule, deferred.trouble, deferred.attempts, prng);
+  if (patience.punctual && !deferred.warned && deferred.age < patience.delay_warning) wait = std::min(wait, patience.delay_warning - deferred.age);
   return {.warn = patience.delay_warning > Duration{} && !deferred.warned && deferred.age >= patience.delay_warning,
           .wait = std::min(wait, patience.lifetime - deferred.age)};
 }

@@ -11,6 +11,7 @@ void Envelope::clear() {
   smtputf8 = eight_bit_body = held = false;
   tls_wish = smtp::TlsWish::none;
   release.reset();
+  terms = {};
 }
 
 void Envelope::add_recipient(std::string_view address, std::string_view parameters) {

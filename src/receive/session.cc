@@ -158,6 +158,8 @@ runtime::Task<void> Session::converse() {
                                .auth = auth_of(listener_.role) != smtp::AuthOffer::none,
                                .require_tls = channel_.secured(),
                                .future_release = future_release_max() > Duration{},
+                               .deliver_by = config::is_submission(listener_.role),
+                               .deliver_by_min_s = deliver_by_min_s(),
                                .message_bytes_max = settings_->smtp.message_bytes_max};
       smtp::Command command = smtp::parse_command(step.text, rules);
       co_await handle(command);
@@ -244,6 +246,8 @@ void Session::on_greeting(const smtp::Command& command) {
                              .xforward = may_introduce(smtp::Verb::xforward),
                              .future_release_max_s = static_cast<std::uint32_t>(future_release_max() / std::chrono::seconds(1)),
                              .now = std::chrono::floor<std::chrono::seconds>(ring_.wall_now()),
+                             .deliver_by = config::is_submission(listener_.role),
+                             .deliver_by_min_s = deliver_by_min_s(),
                              .rcpt_max = static_cast<std::uint32_t>(settings_->smtp.recipients_max)},
                             to);
   });
@@ -276,8 +280,14 @@ void Session::on_mail(const smtp::Command& command) {
   append_parameters(command.mail.terms, parameters_);
   envelope_.set_parameters(parameters_);
   if (hold > Duration{}) envelope_.release = ring_.now() + hold;
+  if (const auto& by = command.mail.terms.deliver_by)
+    envelope_.terms = {.by_s = by->seconds, .when_late = by->give_back ? spool::WhenLate::give_back : spool::WhenLate::notify, .trace = by->trace};
   transaction_since_ = ring_.now();
   answer(replies::kSenderOk);
+}
+
+std::uint32_t Session::deliver_by_min_s() const {
+  return static_cast<std::uint32_t>(settings_->submission.deliver_by_min / std::chrono::seconds(1));
 }
 
 Duration Session::future_release_max() const {

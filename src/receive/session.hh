@@ -47,6 +47,7 @@ class Session {
   enum class Rcpt : std::uint8_t { answered, to_be_verified };
   Rcpt on_rcpt(const smtp::Command& command);
   bool within_budget();
+  std::uint32_t deliver_by_min_s() const;
   Duration future_release_max() const;
   Duration hold_of(const smtp::FutureRelease& release) const;
   void accept_rcpt(std::string_view address);

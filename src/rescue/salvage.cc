@@ -196,6 +196,7 @@ class Salvage final : public Verdicts {
                                        .revision = state.revision,
                                        .mail_class = stored.mail_class,
                                        .held = state.held || doubt.has_value(),
+                                       .terms = stored.terms,
                                        .destination = stored.destination,
                                        .recipients = recipients,
                                        .chunks = stored.chunks};

@@ -92,6 +92,7 @@ index::Entry Backlog::entry_of(const queue::Message& message) const {
           .due = message.due_wall,
           .held = message.held,
           .waited = waited_of(message, message.due),
+          .terms = message.terms,
           .mail_class = spool::MailClass::outgoing,
           .words = message.words,
           .destination = message.destination,
@@ -213,6 +214,7 @@ std::unique_ptr<queue::Message> Backlog::message_of(index::Entry&& entry) {
   message->words = entry.words;
   message->destination = entry.destination;
   message->warned = entry.waited.warned;
+  message->terms = entry.terms;
   message->indexed = true;
   message->indexed_due = entry.due;
   message->recipients.reserve(entry.recipients.size());

@@ -207,9 +207,14 @@ runtime::Task<Effected> Interventions::redirect(Case& matter, std::vector<std::u
   if (!made) co_return Effected{effect_of(made.error())};
 
   const spool::Envelope& envelope = matter.reader->envelope();
+  // The successor's age begins anew.
+  spool::Terms asked = message.terms;
+  const Duration age = std::max(parts_.ring.now() - message.born, Duration{});
+  if (asked.when_late != spool::WhenLate::nothing) asked.by_s -= static_cast<std::int32_t>(age / std::chrono::seconds(1));
   const OwnTerms terms{.arrived = message.arrived,
                        .release = message.awaits_release(parts_.ring.now()) ? std::optional{message.born} : std::nullopt,
                        .destination = destination_hash(parts_.hash_key, policy::domain_of(matter.order.address)),
+                       .asked = asked,
                        .smtputf8 = envelope.smtputf8,
                        .declared_eight_bit = envelope.declared_eight_bit,
                        .eight_bit = envelope.eight_bit,

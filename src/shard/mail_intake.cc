@@ -129,7 +129,7 @@ runtime::Task<Result<>> MailIncoming::commit(const receive::Envelope& envelope, 
   crypto::WrappedKey keys[] = {*wrapped};
   spool::MessageDraft draft{.sealer = &sealer_, .keys = keys, .chunks = &chunks_};
   draft.scheduling = {.arrived = arrived, .due = due, .size = size_, .mail_class = spool::MailClass::outgoing,
-                      .held = envelope.held, .destination = intake_.destination_of(envelope), .recipients = statuses_};
+                      .held = envelope.held, .terms = envelope.terms, .destination = intake_.destination_of(envelope), .recipients = statuses_};
   draft.envelope = describe(envelope, eight_bit);
   draft.last_piece = buffer_.bytes();
 
@@ -199,6 +199,7 @@ void MailIncoming::hand_over(const receive::Envelope& envelope, bool eight_bit, 
   message->id = id_;
   message->place = place;
   message->destination = scheduling.destination;
+  message->terms = scheduling.terms;
   message->sender = sender;
   message->size = size_;
   message->arrived = scheduling.arrived;

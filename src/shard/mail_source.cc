@@ -182,9 +182,13 @@ queue::Verdict MailSource::judge(const queue::Message& message) {
   }
   if (deferred.attempts == 0) return {.wait = settings_->retry.first};  // nobody waits, or who does was not tried
   queue::Verdict next = queue::decide(deferred, {settings_->retry.first, settings_->retry.max},
-                                      {settings_->queue.lifetime, settings_->queue.delay_warning}, prng_);
+                                      patience_with(message), prng_);
   if (next.expired) next.wait = settings_->retry.first;  // who still waits was not tried: one last attempt
   return next;
+}
+
+queue::Patience MailSource::patience_with(const queue::Message& message) const {
+  return queue::with_terms({settings_->queue.lifetime, settings_->queue.delay_warning}, message.terms);
 }
 
 // Once for each message, whether somebody wants to hear it or not.
@@ -192,7 +196,7 @@ void MailSource::warn(queue::Message& message, const deliver::Outgoing& outgoing
   message.warned = true;
   for (std::size_t i = 0; i < message.recipients.size(); ++i)
     if (message.recipients[i].state == queue::State::waiting &&
-        deliver::is_wanted(deliver::Action::delayed, outgoing.reverse_path(), outgoing.recipient_parameters(i)))
+        deliver::is_wanted(deliver::Action::delayed, outgoing.reverse_path(), outgoing.recipient_parameters(i), message.terms))
       message.warning_owed = true;
   if (!message.warning_owed) return;
   message.warned = false;  // not before it is durable
@@ -201,12 +205,18 @@ void MailSource::warn(queue::Message& message, const deliver::Outgoing& outgoing
       reporter_->remember(message.id, attempt.recipient(slot), attempt.host, attempt.results[slot].text);
 }
 
-// A delivery to a hop that reports further is not ours to report (RFC 3461 section 5.2).
-queue::State MailSource::state_after(const deliver::RecipientResult& result, const deliver::Outgoing& outgoing, std::size_t index) const {
+// A delivery to a hop that reports further is not ours to report (RFC 3461 section 5.2). But one to a hop that was not told of the sender's
+// time is, and a trace names each hop (RFC 2852 section 4.1).
+queue::State MailSource::state_after(const queue::Message& message, const deliver::RecipientResult& result, const deliver::Outgoing& outgoing,
+                                     std::size_t index) const {
   if (result.verdict == Verdict::deferred) return queue::State::waiting;
   const bool delivered = result.verdict == Verdict::delivered;
-  const bool owes = !(delivered && result.reports) && deliver::is_wanted(delivered ? deliver::Action::relayed : deliver::Action::failed,
-                                                                         outgoing.reverse_path(), outgoing.recipient_parameters(index));
+  const auto wants = [&](deliver::Action action, const spool::Terms& terms) {
+    return deliver::is_wanted(action, outgoing.reverse_path(), outgoing.recipient_parameters(index), terms);
+  };
+  const bool leaves_time = message.terms.trace || (message.terms.when_late == spool::WhenLate::notify && !result.keeps_time);
+  const bool owes = delivered ? (!result.reports && wants(deliver::Action::relayed, {})) || (leaves_time && wants(deliver::Action::relayed, message.terms))
+                              : wants(deliver::Action::failed, {});
   return owes ? queue::State::failed : delivered ? queue::State::delivered : queue::State::told;
 }
 
@@ -215,9 +225,10 @@ void MailSource::leave(queue::Message& message) {
 }
 
 bool MailSource::is_overdue(const queue::Message& message) const {
-  const Duration age = parts_.ring.now() - message.born, warning = settings_->queue.delay_warning;
+  const queue::Patience patience = patience_with(message);
+  const Duration age = parts_.ring.now() - message.born, warning = patience.delay_warning;
   return message.waiting() > 0 &&
-         (age >= settings_->queue.lifetime || (warning > Duration{} && !message.warned && !message.warning_owed && age >= warning));
+         (age >= patience.lifetime || (warning > Duration{} && !message.warned && !message.warning_owed && age >= warning));
 }
 
 void MailSource::put_back(queue::Message& message, Instant due, event::Reason reason) {
@@ -232,7 +243,8 @@ void MailSource::put_back(queue::Message& message, Instant due, event::Reason re
 void MailSource::record(queue::Message& message, const deliver::Outgoing& outgoing, const deliver::Attempt& attempt, bool more) {
   leave(message);
   auto change = std::make_unique<Change>();
-  const bool expired = parts_.ring.now() - message.born >= settings_->queue.lifetime;
+  const Duration age = parts_.ring.now() - message.born;
+  const bool expired = age >= patience_with(message).lifetime;
   for (std::size_t slot = 0; slot < attempt.results.size(); ++slot) {
     const std::size_t i = attempt.recipient(slot);
     queue::Recipient& recipient = message.recipients[i];
@@ -241,9 +253,9 @@ void MailSource::record(queue::Message& message, const deliver::Outgoing& outgoi
     if (result.reason == event::Reason::destination_suspended) result.reply = recipient.reply;  // what was heard last still counts
     if (result.verdict == Verdict::deferred && expired) {
       result.verdict = Verdict::failed;
-      result.reason = event::Reason::expired;
+      result.reason = message.terms.forbids(age) ? event::Reason::deliver_by_expired : event::Reason::expired;
     }
-    recipient.state = state_after(result, outgoing, i);
+    recipient.state = state_after(message, result, outgoing, i);
     if (recipient.attempts < 255) ++recipient.attempts;
     recipient.reason = result.reason;
     recipient.reply = event::reply_code(result.reply.code, result.reply.enhanced_class, result.reply.enhanced_subject,

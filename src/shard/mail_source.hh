@@ -73,8 +73,10 @@ class MailSource final : public deliver::MailSource {
   event::Event event_of(const queue::Message& message, std::size_t index, const deliver::RecipientResult& result,
                         const deliver::Attempt& attempt, std::string_view address) const;
   queue::Verdict judge(const queue::Message& message);
+  queue::Patience patience_with(const queue::Message& message) const;
   void warn(queue::Message& message, const deliver::Outgoing& outgoing, const deliver::Attempt& attempt);
-  queue::State state_after(const deliver::RecipientResult& result, const deliver::Outgoing& outgoing, std::size_t index) const;
+  queue::State state_after(const queue::Message& message, const deliver::RecipientResult& result, const deliver::Outgoing& outgoing,
+                           std::size_t index) const;
   void finish(queue::Message& message);
   void count(const queue::Message& message, deliver::RecipientResult::Verdict verdict);
 

@@ -62,6 +62,7 @@ runtime::Task<Result<>> OwnMail::commit(const OwnTerms* terms, const spool::Outc
                         .due = due,
                         .size = size_,
                         .mail_class = spool::MailClass::outgoing,
+                        .terms = terms->asked,
                         .destination = terms->destination,
                         .recipients = waiting};
     draft.envelope = {.smtputf8 = terms->smtputf8,
@@ -104,6 +105,7 @@ void OwnMail::hand_over(const OwnTerms& terms, const spool::Position& place, Wal
   message->partition = partition_.number();
   message->place = place;
   message->destination = terms.destination;
+  message->terms = terms.asked;
   message->sender = sender_of(address_hash(parts_.hash_key, terms.sender));
   message->size = size_;
   message->arrived = terms.arrived;

@@ -16,6 +16,7 @@ struct OwnTerms {
   WallTime arrived{};
   std::optional<Instant> release = {};  ///< it is not to be tried before
   queue::Destination destination{};
+  spool::Terms asked = {};
   bool smtputf8 = false, declared_eight_bit = false, eight_bit = false;
   smtp::TlsWish tls_wish = smtp::TlsWish::none;
   IpAddress client;

@@ -348,6 +348,7 @@ runtime::Task<Result<bool>> Partition::move(queue::Message& message, std::uint64
                                      .mail_class = spool::MailClass::outgoing,
                                      .held = message.held,
                                      .waited = waited_of(message, message.due),
+                                     .terms = message.terms,
                                      .destination = message.destination,
                                      .recipients = statuses};
   Result<spool::Position> place = co_await log_->copy_forward(message.id, message.place, generation, scheduling);

@@ -24,6 +24,7 @@ void Recovered::on_message(const spool::RecoveredMessage& message) {
                   .due = scheduling.due,
                   .held = scheduling.held,
                   .waited = scheduling.waited,
+                  .terms = scheduling.terms,
                   .mail_class = scheduling.mail_class,
                   .destination = scheduling.destination,
                   .chunks = spool::extents_of(scheduling.chunks),

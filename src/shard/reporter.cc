@@ -100,7 +100,7 @@ void Reporter::collect(const queue::Message& message, const deliver::Outgoing& o
     } else {
       continue;
     }
-    if (!deliver::is_wanted(one.action, outgoing.reverse_path(), one.parameters)) continue;
+    if (!deliver::is_wanted(one.action, outgoing.reverse_path(), one.parameters, message.terms)) continue;
     if (auto heard = heard_.find({message.id, i}); heard != heard_.end()) {
       one.host = heard->second.host;
       one.text = heard->second.text;
@@ -133,6 +133,8 @@ runtime::Task<Result<Reporter::Content>> Reporter::make(const queue::Message& me
                              .now = parts_.ring.wall_now(),
                              .arrived = message.arrived,
                              .id = id};
+  if (message.terms.when_late != spool::WhenLate::nothing)
+    draft.deliver_by = draft.now + (std::chrono::seconds(message.terms.by_s) - (parts_.ring.now() - message.born));
   parts_.ring.random(draft.boundary);
   draft.recipients = reported;
   draft.returned = &returned;

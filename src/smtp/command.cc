@@ -154,6 +154,15 @@ Reply parse_hold_until_of(std::string_view value, const CommandRules& rules, Com
   return take_release(parse_hold_until(value), rules, command);
 }
 
+Reply parse_by(std::string_view value, const CommandRules& rules, Command& command) {
+  if (!rules.deliver_by) return replies::kUnknownParameter;
+  std::optional<DeliverBy>& deliver_by = command.mail.terms.deliver_by;
+  if (deliver_by) return replies::kDuplicateParameter;
+  deliver_by = parse_deliver_by(value);
+  if (!deliver_by) return replies::kBadParameter;
+  return deliver_by->give_back && static_cast<std::uint32_t>(deliver_by->seconds) < rules.deliver_by_min_s ? replies::kDeliverByTooSoon : Reply{};
+}
+
 enum class Value : bool { none, needed };
 
 /// A parameter of MAIL or RCPT. One that is in no table is answered 555.
@@ -173,6 +182,7 @@ constexpr Parameter kMailParameters[] = {
     {"REQUIRETLS", Value::none, parse_require_tls, "RFC 8689 section 3"},
     {"HOLDFOR", Value::needed, parse_hold_for_of, "RFC 4865 section 3"},
     {"HOLDUNTIL", Value::needed, parse_hold_until_of, "RFC 4865 section 3"},
+    {"BY", Value::needed, parse_by, "RFC 2852 section 4"},
 };
 constexpr Parameter kRecipientParameters[] = {
     {"NOTIFY", Value::needed, parse_notify_of, "RFC 3461 section 4.1"},

@@ -17,6 +17,29 @@ std::optional<FutureRelease> parse_hold_until(std::string_view value) {
   return time ? std::optional{FutureRelease{.until = *time, .value = value}} : std::nullopt;
 }
 
+std::optional<DeliverBy> parse_deliver_by(std::string_view value) {
+  DeliverBy deliver_by;
+  const bool negative = value.starts_with('-');
+  if (negative || value.starts_with('+')) value.remove_prefix(1);
+  const std::size_t end = value.find(';');
+  if (end == value.npos || end > 9) return std::nullopt;
+  const auto number = parse_decimal(value.substr(0, end));
+  if (!number) return std::nullopt;
+  deliver_by.seconds = static_cast<std::int32_t>(*number) * (negative ? -1 : 1);
+  value.remove_prefix(end + 1);
+  deliver_by.trace = value.size() == 2 && to_upper(value[1]) == 'T';
+  if (value.size() != (deliver_by.trace ? 2 : 1)) return std::nullopt;
+  deliver_by.give_back = to_upper(value[0]) == 'R';
+  if (!deliver_by.give_back && to_upper(value[0]) != 'N') return std::nullopt;
+  // What would have to come back at once is not taken.
+  if (deliver_by.give_back && deliver_by.seconds <= 0) return std::nullopt;
+  return deliver_by;
+}
+
+std::string deliver_by_text(const DeliverBy& deliver_by) {
+  return std::to_string(deliver_by.seconds) + (deliver_by.give_back ? ";R" : ";N") + (deliver_by.trace ? "T" : "");
+}
+
 void append_parameters(const DeliveryTerms& terms, std::string& out) {
   if (terms.release) append_parameter(terms.release->hold_s != 0 ? "HOLDFOR=" : "HOLDUNTIL=", terms.release->value, out);
 }

@@ -32,6 +32,9 @@ std::size_t write_ehlo(const EhloOffer& offer, MutableBytes out) {
   if (offer.future_release_max_s != 0)
     writer.text("250-FUTURERELEASE ").number(offer.future_release_max_s).text(" ")
         .text(format_utc(offer.now + std::chrono::seconds(offer.future_release_max_s))).text("\r\n");
+  if (offer.deliver_by) writer.text("250-DELIVERBY");
+  if (offer.deliver_by && offer.deliver_by_min_s != 0) writer.text(" ").number(offer.deliver_by_min_s);
+  if (offer.deliver_by) writer.text("\r\n");
   if (offer.mail_max != 0 || offer.rcpt_max != 0) {
     writer.text("250-LIMITS");
     if (offer.mail_max != 0) writer.text(" MAILMAX=").number(offer.mail_max);
@@ -58,6 +61,7 @@ constexpr Flag kFlags[] = {
     {"STARTTLS", &Capabilities::starttls},
     {"REQUIRETLS", &Capabilities::require_tls},
     {"SIZE", &Capabilities::size},
+    {"DELIVERBY", &Capabilities::deliver_by},
 };
 
 struct Limit {
@@ -87,6 +91,7 @@ void Capabilities::add_line(std::string_view line) {
   }
   if (equals_upper(keyword, "AUTH")) auth.append(auth.empty() ? "" : " ").append(line);
   if (equals_upper(keyword, "SIZE")) size_max = parse_decimal(take_word(line)).value_or(size_max);
+  if (equals_upper(keyword, "DELIVERBY")) deliver_by_min_s = parse_decimal(take_word(line)).value_or(deliver_by_min_s);
   if (!equals_upper(keyword, "LIMITS")) return;
   while (!line.empty()) {
     std::string_view item = take_word(line);

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::size_t kStatusBytes = 12, kPositionBytes = 16, kHostRunBytes = 24;
 constexpr std::size_t kSchedulingBytes = 72, kEnvelopeBytes = 28, kOutcomeBytes = 48, kCheckpointBytes = 8;
-constexpr std::uint8_t kHeld = 1, kWarned = 1;
+constexpr std::uint8_t kHeld = 1, kWarned = 1, kHasTerms = 2;
 constexpr std::uint16_t kSmtpUtf8 = 1, kDeclaredEightBit = 2, kEightBit = 4, kTlsRequired = 8, kTlsWaived = 16;
 
 std::unexpected<Error> corrupt() { return std::unexpected(Error{Errc::corrupt}); }
@@ -106,7 +106,7 @@ void for_each_text(const Outcome& outcome, Keep keep) {
 
 std::size_t encoded_bytes(const Scheduling& scheduling) {
   return kSchedulingBytes + scheduling.recipients.size() * kStatusBytes + scheduling.chunks.size() * kPositionBytes +
-         host_runs(scheduling.recipients) * kHostRunBytes;
+         host_runs(scheduling.recipients) * kHostRunBytes + (scheduling.terms.any() ? kTermsBytes : 0);
 }
 
 void encode(const Scheduling& scheduling, MutableBytes target) {
@@ -119,7 +119,7 @@ void encode(const Scheduling& scheduling, MutableBytes target) {
   out.number(scheduling.revision);
   out.number(static_cast<std::uint8_t>(scheduling.mail_class));
   out.number(scheduling.held ? kHeld : std::uint8_t{0});
-  out.number(std::uint16_t{scheduling.waited.warned ? kWarned : std::uint8_t{0}});
+  out.number(static_cast<std::uint16_t>((scheduling.waited.warned ? kWarned : 0) | (scheduling.terms.any() ? kHasTerms : 0)));
   out.number(static_cast<std::uint32_t>(scheduling.recipients.size()));
   out.number(static_cast<std::uint32_t>(scheduling.chunks.size()));
   out.number(scheduling.waited.age_s);
@@ -136,6 +136,7 @@ void encode(const Scheduling& scheduling, MutableBytes target) {
     out.number(std::uint16_t{0});
     out.bytes(host.ip.bytes);
   });
+  if (scheduling.terms.any()) out.bytes(encode(scheduling.terms));
 }
 
 Result<Scheduling> decode_scheduling(Bytes plaintext, Arrays& arrays) {
@@ -151,13 +152,14 @@ Result<Scheduling> decode_scheduling(Bytes plaintext, Arrays& arrays) {
   in.refuse_unless(mail_class >= 1 && mail_class <= static_cast<std::uint8_t>(MailClass::temporary));
   scheduling.mail_class = static_cast<MailClass>(mail_class);
   scheduling.held = read_flag(in);
-  const auto warned = in.number<std::uint16_t>();
+  const auto flags = in.number<std::uint16_t>();
+  const bool has_terms = (flags & kHasTerms) != 0;
   const auto recipients = in.number<std::uint32_t>(), chunks = in.number<std::uint32_t>();
-  scheduling.waited = {in.number<std::uint32_t>(), warned != 0};
+  scheduling.waited = {in.number<std::uint32_t>(), (flags & kWarned) != 0};
   const auto runs = in.number<std::uint32_t>();
-  in.refuse_unless(warned <= kWarned);
+  in.refuse_unless(flags <= (kWarned | kHasTerms));
   in.refuse_unless(recipients >= 1 && recipients <= kRecipientsMax && chunks <= kChunksMax && runs <= recipients);
-  in.refuse_unless(in.left() == recipients * kStatusBytes + chunks * kPositionBytes + runs * kHostRunBytes);
+  in.refuse_unless(in.left() == recipients * kStatusBytes + chunks * kPositionBytes + runs * kHostRunBytes + (has_terms ? kTermsBytes : 0));
   if (!in.ok()) return corrupt();
   arrays.statuses.clear();
   arrays.chunks.clear();
@@ -171,6 +173,13 @@ Result<Scheduling> decode_scheduling(Bytes plaintext, Arrays& arrays) {
     arrays.chunks.push_back(chunk);
   }
   read_host_runs(in, runs, arrays.statuses);
+  if (has_terms) {
+    std::array<std::byte, kTermsBytes> encoded;
+    in.bytes(encoded);
+    const Result<Terms> terms = in.ok() ? decode_terms(encoded) : Result<Terms>{corrupt()};
+    if (!terms) return corrupt();
+    scheduling.terms = *terms;
+  }
   if (!in.complete()) return corrupt();
   scheduling.recipients = arrays.statuses;
   scheduling.chunks = arrays.chunks;

@@ -2,9 +2,12 @@
 """When mail is to be delivered, as users ask for it: smtplib against the real server, over restarts and by operators' orders."""
 import datetime
 import json
+import re
+import socketserver
+import threading
 import time
 
-from server import BenchSink, wait_until
+from server import BenchSink, free_port, wait_until
 from test_submission import ANNA, MAIL, PASSWORD, SubmissionServer
 
 
@@ -93,3 +96,101 @@ def test_mail_that_is_held_and_for_later_waits_for_both(home):
         ((_, recipients, _),) = sink.messages()
         assert recipients == ["c@other.example"], recipients
 
+
+class Hop(socketserver.ThreadingTCPServer):
+    """Takes everything, offers `extensions`, and keeps what MAIL says."""
+    allow_reuse_address = daemon_threads = True
+
+    def __init__(self, *extensions):
+        self.mails = []
+        hop = self
+
+        class Session(socketserver.StreamRequestHandler):
+            def handle(self):
+                self.say("220 hop.example")
+                while line := self.rfile.readline().decode().strip():
+                    verb = line.split()[0]
+                    if verb == "EHLO":
+                        self.say("\r\n".join(["250-hop.example", *(f"250-{name}" for name in extensions), "250 PIPELINING"]))
+                    elif verb == "DATA":
+                        self.say("354 go on")
+                        while self.rfile.readline() not in (b".\r\n", b""):
+                            pass
+                        self.say("250 2.0.0 taken")
+                    else:
+                        if verb == "MAIL":
+                            hop.mails.append(line)
+                        self.say("221 bye" if verb == "QUIT" else "250 2.0.0 ok")
+
+            def say(self, reply):
+                self.wfile.write(reply.encode() + b"\r\n")
+
+        super().__init__(("127.0.0.1", 0), Session)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def route(self):
+        return f"smtp://127.0.0.1:{self.server_address[1]}"
+
+    def __exit__(self, *_):
+        self.shutdown()
+        self.server_close()
+
+
+def reports(sink):
+    """Of each report its action, its status and whether it says by when the message was wanted."""
+    found = []
+    for reverse_path, recipients, content in sink.messages():
+        if reverse_path == "":
+            assert recipients == [ANNA]
+            text = content.decode()
+            found.append((re.search(r"^Action: (.*)\r$", text, re.M)[1], re.search(r"^Status: (.*)\r$", text, re.M)[1], "Deliver-By-Date: " in text))
+    return found
+
+
+QUICK = {"submission.deliver_by_min": "0", "retry.first": "1 s", "retry.max": "1 s"}
+
+
+def test_mail_that_comes_back_when_its_time_is_over(home):
+    away = free_port()
+    with BenchSink() as sink, SubmissionServer(home, route=sink.route, **{"route.next.example": f"smtp://127.0.0.1:{away}", **QUICK}) as server:
+        began = time.monotonic()
+        submit(server, "BY=3;R")
+        wait_until("the report", lambda: sink.count() == 1, meanwhile=server.must_run)
+        assert time.monotonic() - began >= 3
+        assert reports(sink) == [("failed", "5.4.7", True)]
+        assert not server.queue()
+
+
+def test_mail_whose_sender_hears_when_its_time_is_over(home):
+    away = free_port()
+    with BenchSink() as sink, SubmissionServer(home, route=sink.route, **{"route.next.example": f"smtp://127.0.0.1:{away}", **QUICK}) as server:
+        submit(server, "BY=3;N")
+        submit(server, "BY=0;N")
+        server.stop()
+        server.start()
+        wait_until("the report", lambda: sink.count() == 1, meanwhile=server.must_run)
+        assert reports(sink) == [("delayed", reports(sink)[0][1], True)], "of the one whose time was not over before"
+        with BenchSink(port=away) as hop:
+            wait_until("both", lambda: hop.count() == 2, meanwhile=server.must_run)
+            wait_until("what became of them", lambda: sink.count() == 3, meanwhile=server.must_run)
+        assert sorted(action for action, _, _ in reports(sink)) == ["delayed", "relayed", "relayed"]
+
+
+def test_who_keeps_a_time_is_told_of_it(home):
+    with BenchSink() as sink, Hop("DELIVERBY 60") as hop, SubmissionServer(
+            home, route=sink.route, **{"route.next.example": hop.route, "route.other.example": sink.route, **QUICK}) as server:
+        submit(server, "BY=3600;R")
+        submit(server, "BY=3600;NT")
+        submit(server, "BY=-60;N")
+        wait_until("all", lambda: len(hop.mails) == 3, meanwhile=server.must_run)
+        said = sorted(re.fullmatch(rf"MAIL FROM:<{ANNA}>(?: SIZE=\d+)? BY=(-?\d+);(\w+)", mail).groups() for mail in hop.mails)
+        assert [mode for _, mode in sorted(said, key=lambda one: one[1])] == ["N", "NT", "R"]
+        assert all(3500 < int(left) <= 3600 if mode != "N" else -160 < int(left) <= -60 for left, mode in said), said
+        wait_until("the trace", lambda: sink.count() == 1, meanwhile=server.must_run)
+        assert [action for action, _, _ in reports(sink)] == ["relayed"]
+        # A hop that does not know it gets nothing that is to come back, and there it is not tried again.
+        submit(server, "BY=30;R")
+        wait_until("the report", lambda: sink.count() == 2, meanwhile=server.must_run)
+        assert reports(sink)[1] == ("failed", "5.4.7", True), "the hop wants a minute"
+        assert len(hop.mails) == 3

@@ -224,6 +224,7 @@ struct Settings {
     std::uint64_t recipients_per_day = 0;
     bool hide_client = false;
     Duration future_release_max{};  ///< zero: FUTURERELEASE is not offered
+    Duration deliver_by_min{};      ///< the least that DELIVERBY takes in mode R
   } submission;
 
   struct Retry {

@@ -54,6 +54,7 @@ struct RecipientResult {
   event::ReplyCode reply;
   std::string text;  ///< the next hop's words; may hold addresses, so it is kept sealed only
   bool reports = false;  ///< delivered to a next hop that offers DSN: what the sender wants to hear is now its duty (RFC 3461)
+  bool keeps_time = false;  ///< delivered to a next hop that was told by when it is to be delivered (RFC 2852)
 };
 
 /// One attempt at one message, or at those of its recipients that go to one site.

@@ -14,6 +14,7 @@
 #include "ringpost/event/event.hh"
 #include "ringpost/smtp/notification.hh"
 #include "ringpost/smtp/reply.hh"
+#include "ringpost/spool/terms.hh"
 
 namespace ringpost::deliver {
 
@@ -36,8 +37,9 @@ struct Reported {
 /// RFC 3463 and 5248: the next hop's own code when its class fits, or what `reason` says; registered codes only.
 smtp::EnhancedCode status_of(const Reported& reported);
 
-/// Does the sender want to hear of that? Never for the null sender: a report is not answered (RFC 3461 section 6).
-bool is_wanted(Action action, std::string_view reverse_path, std::string_view rcpt_parameters);
+/// Does the sender want to hear of that? Never for the null sender: a report is not answered (RFC 3461 section 6). Whoever named a time
+/// hears of it unless NOTIFY says NEVER (RFC 2852 section 4.1).
+bool is_wanted(Action action, std::string_view reverse_path, std::string_view rcpt_parameters, const spool::Terms& terms = {});
 
 /// The part of a message that goes back: its header, or all of it. At most `bytes_max`; a header is cut at the end of a line.
 ///
@@ -64,6 +66,7 @@ struct ReportDraft {
   std::string_view parameters;  ///< of MAIL, as they are kept
   WallTime now{};
   WallTime arrived{};           ///< the message
+  std::optional<WallTime> deliver_by = {};  ///< when its sender wanted it delivered
   MessageId id;                 ///< of the report
   std::array<std::byte, 16> boundary{};  ///< random: nothing that is returned may guess it
   std::span<const Reported> recipients;  ///< at least one

@@ -99,8 +99,9 @@ enum class Reason : std::uint16_t {
   hop_login_demanded = 44,       ///< the next hop takes mail from clients that log in, and we have no login there
   requiretls_unmet = 45,         ///< it came with REQUIRETLS, and no host that it could go to has all that this takes (RFC 8689 section 4.2.1)
   future_release = 46,           ///< its sender asked for it to be released later (RFC 4865)
+  deliver_by_expired = 47,       ///< the time is over in which its sender wanted it delivered (RFC 2852)
 };
-inline constexpr std::size_t kReasonCount = 47;
+inline constexpr std::size_t kReasonCount = 48;
 
 /// Keyed 128-bit hash of an address (made by crypto): equal addresses of one store give equal hashes.
 using AddressHash = Id<struct AddressHashTag>;

@@ -25,6 +25,7 @@ struct Entry {
   WallTime due{};     ///< next attempt
   bool held = false;  ///< no attempt until it is released
   spool::Waited waited;
+  spool::Terms terms;
   spool::MailClass mail_class = spool::MailClass::incoming;
   spool::Position words;                           ///< of the newest OUTCOME record with a next hop's words; nowhere: there is none
   std::array<std::byte, 16> destination{};         ///< keyed hash of the domain of all its recipients; zero: there are several
@@ -49,7 +50,8 @@ struct LogFact {
 /// What the record makes of what was known (`spool::RecoveryVisitor` says how). False: it was known already.
 bool apply(const LogFact& fact, std::optional<Entry>& known);
 
-inline constexpr std::uint8_t kEntryVersion = 1;
+/// The second one only of a message whose sender asked for something beside delivery.
+inline constexpr std::uint8_t kEntryVersion = 1, kEntryVersionWithTerms = 2;
 
 /// Appends the encoding of everything but the id, which is the row's key.
 void append_encoded(const Entry& entry, std::vector<std::byte>& out);

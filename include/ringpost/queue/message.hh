@@ -12,6 +12,7 @@
 #include "ringpost/base/units.hh"
 #include "ringpost/event/event.hh"
 #include "ringpost/spool/position.hh"
+#include "ringpost/spool/terms.hh"
 
 namespace ringpost::queue {
 
@@ -62,6 +63,7 @@ struct Message {
   std::uint64_t size = 0;       ///< bytes of the body as it is relayed
   WallTime arrived{};
   Instant born{};               ///< its age counts from here, perhaps in the future: restarts and jumps of the wall clock do not make it old (age_after_start)
+  spool::Terms terms;           ///< what the sender asked for beside delivery
   bool warned = false;          ///< the sender was told that it takes long
   bool warning_owed = false;    ///< the sender is to be told that now
   Instant accepted_at{};        ///< in this incarnation; for latency only
@@ -97,6 +99,9 @@ struct Message {
     }
     return changed;
   }
+
+  /// Its sender wants it back rather than delivered.
+  bool is_too_late(Instant now) const { return terms.forbids(now - born); }
 
   bool is_over() const {
     return std::ranges::all_of(recipients, [](const Recipient& r) { return r.state == State::delivered || r.state == State::told; });

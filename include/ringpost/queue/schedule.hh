@@ -6,6 +6,7 @@
 #include "ringpost/base/prng.hh"
 #include "ringpost/base/units.hh"
 #include "ringpost/event/event.hh"
+#include "ringpost/spool/terms.hh"
 
 namespace ringpost::queue {
 
@@ -34,6 +35,7 @@ Duration retry_delay(const RetrySchedule& schedule, Trouble trouble, std::uint32
 struct Patience {
   Duration lifetime{};       ///< after that it fails for good
   Duration delay_warning{};  ///< after that the sender is told that it takes long; zero: never
+  bool punctual = false;     ///< told then, and not only at the next attempt
 };
 
 /// A message of which a recipient was deferred.
@@ -49,6 +51,8 @@ struct Verdict {
   bool warn = false;     ///< the sender is to be told now
   Duration wait{};       ///< until the next attempt; the last one falls on the end of the lifetime
 };
+/// The patience that a message with such terms is met with (RFC 2852).
+Patience with_terms(const Patience& patience, const spool::Terms& terms);
 Verdict decide(const Deferred& deferred, const RetrySchedule& schedule, const Patience& patience, Prng& prng);
 
 /// The age of a message as a start finds it. Age is what it was to be at its due time, less the wait that is left, plus what passed

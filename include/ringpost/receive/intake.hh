@@ -16,6 +16,7 @@
 #include "ringpost/event/event.hh"
 #include "ringpost/runtime/task.hh"
 #include "ringpost/smtp/require_tls.hh"
+#include "ringpost/spool/terms.hh"
 
 namespace ringpost::receive {
 
@@ -44,6 +45,7 @@ class Envelope {
   std::optional<event::Authentication> authentication;  ///< how, or what else than its address the client relays by
   bool held = false;  ///< it is kept for an operator to look at: its login has sent too much
   std::optional<Instant> release;  ///< it is not to be tried before (RFC 4865)
+  spool::Terms terms;
 
  private:
   std::string reverse_path_;

@@ -26,9 +26,20 @@ std::optional<FutureRelease> parse_hold_for(std::string_view value);
 /// A date-time of RFC 3339 (erratum 2040).
 std::optional<FutureRelease> parse_hold_until(std::string_view value);
 
+/// DELIVERBY (RFC 2852 section 4): it is to be delivered within that time.
+struct DeliverBy {
+  std::int32_t seconds = 0;  ///< -999,999,999..999,999,999; what is not above 0 is over
+  bool give_back = false;    ///< mode R: then it comes back; else mode N: then its sender hears of it
+  bool trace = false;        ///< T: its sender hears of each server that takes it over
+};
+std::optional<DeliverBy> parse_deliver_by(std::string_view value);
+/// As parse_deliver_by() reads it.
+std::string deliver_by_text(const DeliverBy& deliver_by);
+
 /// Of MAIL. Views of the command line, or of what was kept of it.
 struct DeliveryTerms {
   std::optional<FutureRelease> release;
+  std::optional<DeliverBy> deliver_by;
 };
 
 /// Appends them as they are kept, behind the parameters of notification.hh.

@@ -24,6 +24,8 @@ struct EhloOffer {
   bool xforward = false;
   std::uint32_t future_release_max_s = 0;  ///< FUTURERELEASE (RFC 4865)
   std::chrono::sys_seconds now{};          ///< for the time that FUTURERELEASE names
+  bool deliver_by = false;                 ///< RFC 2852
+  std::uint32_t deliver_by_min_s = 0;      ///< the least that DELIVERBY takes in mode R
   std::uint32_t mail_max = 0;  ///< LIMITS MAILMAX (RFC 9422): messages in one connection; 1..999999
   std::uint32_t rcpt_max = 0;  ///< LIMITS RCPTMAX: recipients of one message; 1..999999
 };
@@ -51,11 +53,13 @@ struct Capabilities {
   bool require_tls = false;
   bool size = false;
   std::string auth;  ///< mechanisms (RFC 4954), a blank between two
+  bool deliver_by = false;
   // 0: no limit is known.
   std::uint64_t size_max = 0;
   std::uint32_t mail_max = 0;
   std::uint32_t rcpt_max = 0;
   std::uint32_t rcpt_domain_max = 0;
+  std::uint64_t deliver_by_min_s = 0;
 
   /// Takes in one line of the EHLO answer, without code and separator. Not for the first, which holds the host's name.
   void add_line(std::string_view line);

@@ -89,6 +89,7 @@ inline constexpr Reply kBadParameter{501, {5, 5, 4}, "Malformed parameter"};
 inline constexpr Reply kDuplicateParameter{501, {5, 5, 4}, "Parameter given twice"};
 // RFC 4865 section 4.2 wants what means nothing possible answered as what cannot be read.
 inline constexpr Reply kReleaseTooLate{501, {5, 5, 4}, "Release is further away than is offered"};
+inline constexpr Reply kDeliverByTooSoon{555, {5, 5, 4}, "Delivery cannot be promised within so short a time"};
 inline constexpr Reply kBadChunkSize{501, {5, 5, 4}, "Malformed BDAT, closing"};
 inline constexpr Reply kNotImplemented{502, {5, 5, 1}, "Command not implemented"};
 inline constexpr Reply kUnknownParameter{555, {5, 5, 4}, "Parameter not recognized or not implemented"};

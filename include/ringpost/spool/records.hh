@@ -15,6 +15,7 @@
 #include "ringpost/event/event.hh"
 #include "ringpost/smtp/require_tls.hh"
 #include "ringpost/spool/position.hh"
+#include "ringpost/spool/terms.hh"
 
 namespace ringpost::spool {
 
@@ -80,6 +81,7 @@ struct Scheduling {
   MailClass mail_class = MailClass::incoming;
   bool held = false;                            ///< no attempt until it is released
   Waited waited;
+  Terms terms;
   std::array<std::byte, 16> destination{};      ///< keyed hash of the domain of all its recipients; zero: there are several
   std::span<const RecipientStatus> recipients;  ///< 1..kRecipientsMax, in the envelope's order
   std::span<const Position> chunks;             ///< CHUNK records in order; the last piece lies in the MESSAGE itself

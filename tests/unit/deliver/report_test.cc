@@ -183,6 +183,28 @@ TEST(Report, says_what_release_was_asked_for) {
   }
 }
 
+TEST(Attacks, A7_who_named_a_time_hears_of_it_but_for_never) {
+  const spool::Terms told{.by_s = 60, .when_late = spool::WhenLate::notify}, traced{.by_s = 60, .when_late = spool::WhenLate::give_back, .trace = true};
+  for (const char* parameters : {"", "NOTIFY=FAILURE", "NOTIFY=SUCCESS"}) {
+    EXPECT_TRUE(is_wanted(Action::delayed, "a@b", parameters, told)) << parameters;
+    EXPECT_TRUE(is_wanted(Action::relayed, "a@b", parameters, told)) << parameters;
+    EXPECT_TRUE(is_wanted(Action::relayed, "a@b", parameters, traced)) << parameters;
+    EXPECT_EQ(is_wanted(Action::delayed, "a@b", parameters, traced), is_wanted(Action::delayed, "a@b", parameters)) << parameters;
+    EXPECT_FALSE(is_wanted(Action::relayed, "", parameters, told));
+  }
+  EXPECT_FALSE(is_wanted(Action::delayed, "a@b", "NOTIFY=NEVER", told));
+  EXPECT_FALSE(is_wanted(Action::relayed, "a@b", "NOTIFY=NEVER", traced));
+}
+
+TEST(Report, says_by_when_it_was_wanted) {
+  const std::vector<Reported> recipients = four_fates();
+  Returned part = returned("Subject: x\r\n\r\n");
+  ReportDraft draft = draft_of(recipients, part);
+  EXPECT_EQ(make_report(draft).content.find("Deliver-By-Date"), std::string::npos);
+  draft.deliver_by = WallTime{std::chrono::seconds{1'800'000'000}};
+  EXPECT_NE(make_report(draft).content.find("\r\nDeliver-By-Date: Fri, 15 Jan 2027 08:00:00 +0000\r\n"), std::string::npos);
+}
+
 TEST(Report, a_status_has_the_class_of_the_reply) {
   const auto status = [](Action action, event::Reason reason, event::ReplyCode reply) {
     return status_of({.action = action, .reason = reason, .reply = reply});
@@ -192,6 +214,9 @@ TEST(Report, a_status_has_the_class_of_the_reply) {
   EXPECT_EQ(status(Action::failed, next_hop_refused, {550, 0, 0, 0}), (smtp::EnhancedCode{5, 0, 0}));
   EXPECT_EQ(status(Action::failed, expired, {451, 4, 3, 0}), (smtp::EnhancedCode{4, 4, 7}));
   EXPECT_EQ(status(Action::failed, expired, {}), (smtp::EnhancedCode{4, 4, 7}));
+  EXPECT_EQ(status(Action::failed, deliver_by_expired, {}), (smtp::EnhancedCode{5, 4, 7}));
+  EXPECT_EQ(status(Action::failed, deliver_by_expired, {451, 4, 3, 0}), (smtp::EnhancedCode{5, 4, 7}));
+  EXPECT_EQ(status(Action::failed, incompatible, {554, 5, 4, 7}), (smtp::EnhancedCode{5, 4, 7}));
   EXPECT_EQ(status(Action::failed, null_mx, {}), (smtp::EnhancedCode{5, 1, 10}));
   EXPECT_EQ(status(Action::failed, dns_no_such_domain, {}), (smtp::EnhancedCode{5, 1, 2}));
   EXPECT_EQ(status(Action::delayed, connection_refused, {}), (smtp::EnhancedCode{4, 4, 1}));

@@ -189,6 +189,8 @@ struct Mail {
   smtp::TlsWish tls_wish = smtp::TlsWish::none;
   std::string parameters;                         ///< of MAIL
   std::vector<std::string> recipient_parameters;  ///< of RCPT
+  spool::Terms terms = {};
+  Duration age{};
   std::size_t piece = 16384;
   std::size_t damaged_at = std::string::npos;  ///< the piece that holds this byte does not authenticate
 };
@@ -328,6 +330,8 @@ class Bench final : private MailSource {
     message->size = mail.content.size();
     message->recipients.resize(mail.recipients.size());
     message->due = world.now();
+    message->terms = mail.terms;
+    message->born = world.now() - mail.age;
     message->destination = destination_of(mail.recipients);
     message->sender = static_cast<queue::Sender>(std::hash<std::string>{}(mail.reverse_path) | 1);
     mails_.push_back(std::make_unique<Mail>(std::move(mail)));

@@ -87,6 +87,51 @@ TEST(Transaction, what_the_sender_wants_to_hear_is_passed_on_only_where_dsn_is_o
   EXPECT_EQ(with.hop->lines.at(3), "RCPT TO:<c@next.test>");
 }
 
+const std::string kDeliverBy = "250-hop.test\r\n250-PIPELINING\r\n250 DELIVERBY 60\r\n";
+
+TEST(Transaction, a_time_is_carried_on_with_what_is_left_of_it) {
+  Bench bench({.ehlo = kDeliverBy});
+  Mail mail;
+  mail.terms = {.by_s = 600, .when_late = spool::WhenLate::give_back, .trace = true};
+  mail.age = seconds{100};
+  const Attempt& attempt = bench.deliver(mail);
+  EXPECT_EQ(verdicts(attempt), "+");
+  EXPECT_TRUE(attempt.results[0].keeps_time);
+  mail.terms.when_late = spool::WhenLate::notify;
+  mail.age = seconds{700};
+  EXPECT_EQ(verdicts(bench.deliver(mail)), "+") << "whoever is only to be told sends it on";
+  std::vector<std::string> said;
+  for (const std::string& line : bench.hop->lines)
+    if (line.starts_with("MAIL")) said.push_back(line);
+  ASSERT_EQ(said.size(), 2u);
+  EXPECT_TRUE(said[0] == "MAIL FROM:<a@client.test> BY=500;RT" || said[0] == "MAIL FROM:<a@client.test> BY=499;RT") << said[0];
+  EXPECT_TRUE(said[1] == "MAIL FROM:<a@client.test> BY=-100;NT" || said[1] == "MAIL FROM:<a@client.test> BY=-101;NT") << said[1];
+}
+
+TEST(Transaction, what_is_to_come_back_in_time_goes_to_nobody_who_would_not_give_it_back) {
+  Mail mail;
+  mail.terms = {.by_s = 600, .when_late = spool::WhenLate::give_back};
+  for (const auto& [ehlo, age] : {std::pair{kPlain, 0}, {kDeliverBy, 550}}) {
+    Bench bench({.ehlo = ehlo});
+    mail.age = seconds{age};
+    const Attempt& attempt = bench.deliver(mail);
+    EXPECT_EQ(verdicts(attempt), "x") << age;
+    EXPECT_EQ(attempt.results[0].reply, (event::ReplyCode{554, 5, 4, 7}));
+    EXPECT_TRUE(bench.hop->messages.empty());
+  }
+  Bench late({.ehlo = kDeliverBy});
+  mail.age = seconds{600};
+  const Attempt& attempt = late.deliver(mail);
+  EXPECT_EQ(verdicts(attempt), "x");
+  EXPECT_EQ(attempt.results[0].reason, event::Reason::deliver_by_expired);
+  EXPECT_EQ(late.hop->connections, 0) << "nobody is asked";
+  Bench told({.ehlo = kPlain});
+  mail.terms.when_late = spool::WhenLate::notify;
+  const Attempt& passed = told.deliver(mail);
+  EXPECT_EQ(verdicts(passed), "+");
+  EXPECT_FALSE(passed.results[0].keeps_time);
+}
+
 TEST(Transaction, limits_the_hop_announces_are_kept) {
   for (const std::string& limits : {"LIMITS RCPTMAX=2"s, "LIMITS MAILMAX=1 RCPTMAX=2"s, "LIMITS MAILMAX=1"s}) {
     Bench bench({.ehlo = "250-hop.test\r\n250-PIPELINING\r\n250 " + limits + "\r\n"});

@@ -49,6 +49,8 @@ inline Entry random_entry(Prng& prng, const MessageId& id) {
   entry.held = prng.one_in(5);
   entry.mail_class = static_cast<spool::MailClass>(1 + prng.below(4));
   if (prng.one_in(2)) entry.waited = {static_cast<std::uint32_t>(prng.below(1u << 31)), prng.one_in(2)};
+  if (prng.one_in(4))
+    entry.terms = {.by_s = static_cast<std::int32_t>(prng.below(1000)) - 500, .when_late = spool::WhenLate::notify, .trace = prng.one_in(2)};
   if (prng.one_in(3))
     entry.words = {1 + prng.below(1'000'000), static_cast<std::uint32_t>(8 * prng.below(1 << 20)), static_cast<std::uint32_t>(8 * (1 + prng.below(100)))};
   if (!prng.one_in(3))

@@ -266,5 +266,28 @@ TEST(Attacks, H10_no_jump_of_the_wall_clock_makes_mail_old) {
   EXPECT_EQ(age, day);
 }
 
+TEST(Schedule, who_named_a_time_is_not_met_with_more_patience) {
+  using std::chrono::hours;
+  using std::chrono::seconds;
+  const Patience usual{.lifetime = hours{120}, .delay_warning = hours{4}};
+  const Patience back = with_terms(usual, {.by_s = 600, .when_late = spool::WhenLate::give_back});
+  EXPECT_EQ(back.lifetime, seconds{600});
+  EXPECT_EQ(with_terms(usual, {.by_s = 999'999'999, .when_late = spool::WhenLate::give_back}).lifetime, usual.lifetime);
+  const Patience told = with_terms(usual, {.by_s = 600, .when_late = spool::WhenLate::notify});
+  EXPECT_EQ(told.lifetime, usual.lifetime);
+  EXPECT_EQ(told.delay_warning, seconds{600});
+  const Patience late_before = with_terms(usual, {.by_s = 0, .when_late = spool::WhenLate::notify});
+  EXPECT_EQ(late_before.delay_warning, usual.delay_warning) << "the server before has said so";
+
+  Prng prng{1};
+  const RetrySchedule schedule{.first = hours{1}, .max = hours{2}};
+  EXPECT_EQ(decide({.age = seconds{100}}, schedule, back, prng).wait, seconds{500});
+  EXPECT_TRUE(decide({.age = seconds{600}}, schedule, back, prng).expired);
+  EXPECT_EQ(decide({.age = seconds{100}}, schedule, told, prng).wait, seconds{500});
+  const Verdict now = decide({.age = seconds{600}}, schedule, told, prng);
+  EXPECT_TRUE(now.warn && !now.expired);
+  EXPECT_GT(decide({.age = seconds{100}, .warned = true}, schedule, told, prng).wait, seconds{500});
+}
+
 }  // namespace
 }  // namespace ringpost::queue

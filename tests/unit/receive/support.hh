@@ -40,6 +40,7 @@ struct Stored {
   std::string client = {};
   smtp::TlsWish tls_wish = smtp::TlsWish::none;
   std::optional<Instant> release = {};
+  spool::Terms terms = {};
 };
 
 class MemoryIntake final : public Intake {
@@ -97,6 +98,7 @@ class MemoryIncoming final : public Incoming {
     stored.held = envelope.held;
     stored.tls_wish = envelope.tls_wish;
     stored.release = envelope.release;
+    stored.terms = envelope.terms;
     intake_.stored.push_back(std::move(stored));
     co_return Result<>{};
   }

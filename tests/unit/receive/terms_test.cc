@@ -64,6 +64,42 @@ TEST(Terms, nobody_waits_for_longer_than_is_offered) {
   EXPECT_EQ(code("HOLDUNTIL=1970-01-01T00:00:00Z").substr(0, 3), "250");
 }
 
+TEST(Terms, a_user_may_name_a_time_and_what_then) {
+  config::Settings settings = with_certificate();
+  settings.submission.deliver_by_min = seconds{60};
+  SubmissionBench bench{settings};
+  User user{bench};
+  EXPECT_NE(user.ask("EHLO client.test").find("250-DELIVERBY 60\r\n"), std::string::npos);
+  user.log_in();
+  for (const auto& [parameter, terms] : {std::pair{"BY=60;R", spool::Terms{.by_s = 60, .when_late = spool::WhenLate::give_back}},
+                                         {"BY=-7;NT", {.by_s = -7, .when_late = spool::WhenLate::notify, .trace = true}},
+                                         {"RET=FULL", {}}}) {
+    EXPECT_EQ(user.ask("MAIL FROM:<anna@our.test> " + std::string{parameter}).substr(0, 3), "250") << parameter;
+    EXPECT_EQ(user.ask("RCPT TO:<b@next.test>").substr(0, 3), "250");
+    EXPECT_EQ(user.ask("DATA").substr(0, 3), "354");
+    EXPECT_EQ(user.ask("From: anna@our.test\r\n\r\nhello\r\n.").substr(0, 3), "250");
+    EXPECT_EQ(bench.intake.stored.back().terms, terms) << parameter;
+  }
+}
+
+TEST(Attacks, C14_deliver_by_belongs_to_submission) {
+  config::Settings settings = with_certificate();
+  settings.submission.deliver_by_min = seconds{60};
+  SubmissionBench bench{settings};
+  User user{bench};
+  user.log_in();
+  EXPECT_EQ(user.ask("MAIL FROM:<anna@our.test> BY=59;R"), "555 5.5.4 Delivery cannot be promised within so short a time\r\n");
+  for (const char* bad : {"BY=0;R", "BY=-1;R", "BY=60;R BY=60;R", "BY=60"}) {
+    EXPECT_EQ(user.ask("MAIL FROM:<anna@our.test> " + std::string{bad}).substr(0, 3), "501") << bad;
+    EXPECT_EQ(user.ask("RCPT TO:<b@next.test>").substr(0, 3), "503") << "no side effect";
+  }
+  Bench relay{with_certificate()};
+  Client client{relay};
+  client.begin();
+  EXPECT_EQ(client.ask("EHLO client.test").find("DELIVERBY"), std::string::npos);
+  EXPECT_EQ(client.ask("MAIL FROM:<a@client.test> BY=60;R").substr(0, 3), "555");
+}
+
 TEST(Attacks, C14_future_release_belongs_to_submission) {
   SubmissionBench off{with_future_release(Duration{})};
   User user{off};

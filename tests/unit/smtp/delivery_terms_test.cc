@@ -9,7 +9,7 @@ namespace {
 
 using namespace testing;
 
-const CommandRules kOffered{.future_release = true};
+const CommandRules kOffered{.future_release = true, .deliver_by = true, .deliver_by_min_s = 60};
 
 Command parsed(std::string_view line) { return parse_command(as_bytes(line), kOffered); }
 int code(std::string_view line, const CommandRules& rules = {}) { return parse_command(as_bytes(line), rules).refusal.code; }
@@ -22,6 +22,18 @@ TEST(DeliveryTerms, how_long_and_until_when) {
   ASSERT_TRUE(command.ok() && command.mail.terms.release);
   EXPECT_EQ(command.mail.terms.release->hold_s, 0u);
   EXPECT_EQ(format_utc(command.mail.terms.release->until), "2027-01-31T00:00:00Z");
+}
+
+TEST(DeliveryTerms, by_when_and_what_then) {
+  const auto by = [](std::string_view value) {
+    const auto parsed = parse_deliver_by(value);
+    return parsed ? deliver_by_text(*parsed) : "none";
+  };
+  EXPECT_EQ(by("120;R"), "120;R");
+  EXPECT_EQ(by("+120;nt"), "120;NT");
+  EXPECT_EQ(by("-999999999;N"), "-999999999;N");
+  EXPECT_EQ(by("0;N"), "0;N");
+  EXPECT_EQ(by("000000001;rT"), "1;RT");
 }
 
 TEST(DeliveryTerms, are_kept_as_they_came) {
@@ -51,6 +63,17 @@ TEST(Attacks, C14_future_release_malformed_doubled_and_unknown) {
   EXPECT_EQ(code("MAIL FROM:<a@b> HOLDUNTIL=2027-01-31T00:00:00Z"), 555);
   EXPECT_EQ(code("MAIL FROM:<a@b> HOLDFOR=1", {.extended = false, .future_release = true}), 555) << "after HELO";
   EXPECT_EQ(code("RCPT TO:<a@b> HOLDFOR=1", kOffered), 555);
+}
+
+TEST(Attacks, C14_deliver_by_malformed_doubled_and_unknown) {
+  const auto mail = [](std::string parameters) { return code("MAIL FROM:<a@b> " + parameters, kOffered); };
+  for (auto text : {"BY=60;R", "BY=999999999;RT", "by=+60;r", "BY=-1;N", "BY=0;NT", "BY=1;N"}) EXPECT_EQ(mail(text), 0) << text;
+  for (auto text : {"BY", "BY=", "BY=60", "BY=60;", "BY=;R", "BY=60;X", "BY=60;RR", "BY=60;RTT", "BY=60;TR", "BY=60;R;T", "BY=6 0;R", "BY=x;R", "BY=0;R",
+                    "BY=-1;R", "BY=--1;N", "BY=+-1;N", "BY=1000000000;N", "BY=0000000001;N", "BY=9223372036854775808;N", "BY=60;R BY=60;R", "BY=60;N BY=60;R"})
+    EXPECT_EQ(mail(text), 501) << text;
+  EXPECT_EQ(mail("BY=59;R"), 555) << "less than is promised";
+  EXPECT_EQ(code("MAIL FROM:<a@b> BY=60;R"), 555) << "where it is not offered";
+  EXPECT_EQ(code("RCPT TO:<a@b> BY=60;R", kOffered), 555);
 }
 
 }  // namespace

@@ -14,7 +14,7 @@ Capabilities read(std::initializer_list<std::string_view> lines) {
 }
 
 TEST(Extensions, the_answer_never_overruns_its_buffer) {
-  EhloOffer offer{.host = "mx.example.org", .message_bytes_max = 1, .future_release_max_s = 1, .mail_max = 1, .rcpt_max = 1};
+  EhloOffer offer{.host = "mx.example.org", .message_bytes_max = 1, .future_release_max_s = 1, .deliver_by = true, .deliver_by_min_s = 1, .mail_max = 1, .rcpt_max = 1};
   std::byte out[kEhloBytesMax];
   std::size_t full = write_ehlo(offer, out);
   for (std::size_t room = 0; room < full; ++room) {
@@ -29,6 +29,17 @@ TEST(Extensions, future_release_says_how_long_and_until_when) {
   const EhloOffer offer{.host = "mx.example.org", .future_release_max_s = 86'400, .now = std::chrono::sys_seconds{std::chrono::seconds{1'700'000'000}}};
   const std::string_view said = as_text(Bytes{out}.first(write_ehlo(offer, out)));
   EXPECT_NE(said.find("\r\n250-FUTURERELEASE 86400 2023-11-15T22:13:20Z\r\n"), said.npos) << said;
+}
+
+TEST(Extensions, deliver_by_says_the_least_it_takes) {
+  std::byte out[kEhloBytesMax];
+  EhloOffer offer{.host = "mx.example.org", .deliver_by = true};
+  EXPECT_NE(as_text(Bytes{out}.first(write_ehlo(offer, out))).find("\r\n250-DELIVERBY\r\n"), std::string_view::npos);
+  offer.deliver_by_min_s = 60;
+  EXPECT_NE(as_text(Bytes{out}.first(write_ehlo(offer, out))).find("\r\n250-DELIVERBY 60\r\n"), std::string_view::npos);
+  EXPECT_TRUE(read({"DELIVERBY"}).deliver_by);
+  EXPECT_EQ(read({"deliverby 120"}).deliver_by_min_s, 120u);
+  EXPECT_EQ(read({"DELIVERBY -1"}).deliver_by_min_s, 0u);
 }
 
 TEST(Extensions, what_a_next_hop_offers) {

@@ -74,6 +74,31 @@ TEST(Records, scheduling_there_and_back) {
   EXPECT_EQ(decoded->waited, (Waited{3600, true}));
 }
 
+TEST(Records, scheduling_keeps_what_the_sender_asked_for_and_nothing_takes_no_room) {
+  Arrays arrays;
+  const auto plain = sample_scheduling();
+  Scheduling scheduling = *decode_scheduling(plain, arrays);
+  EXPECT_FALSE(scheduling.terms.any());
+  scheduling.terms = {.by_s = -5, .when_late = WhenLate::notify, .trace = true};
+  const auto bytes = bytes_of_value(scheduling);
+  EXPECT_EQ(bytes.size(), plain.size() + kTermsBytes);
+  Arrays again;
+  const Result<Scheduling> decoded = decode_scheduling(bytes, again);
+  ASSERT_TRUE(decoded);
+  EXPECT_EQ(decoded->terms, scheduling.terms);
+  EXPECT_TRUE(decoded->waited.warned);
+}
+
+TEST(Records, terms_that_mean_nothing_are_refused) {
+  const auto refused = [](Terms terms) { return !decode_terms(encode(terms)); };
+  EXPECT_TRUE(refused({}));
+  EXPECT_TRUE(refused({.by_s = 1}));
+  EXPECT_TRUE(refused({.trace = true}));
+  EXPECT_TRUE(refused({.by_s = kBySecondsMax + 1, .when_late = WhenLate::notify}));
+  EXPECT_TRUE(refused({.by_s = 1, .when_late = static_cast<WhenLate>(3)}));
+  EXPECT_FALSE(refused({.by_s = 0, .when_late = WhenLate::notify}));
+}
+
 TEST(Records, scheduling_keeps_the_hosts_that_answered) {
   const event::Host one{IpAddress::from_ipv4(0xc6336401), 25}, other{*IpAddress::parse("2001:db8::1"), 2525};
   std::vector<RecipientStatus> statuses(5, kDeferred);
