@@ -309,6 +309,15 @@ constexpr Key kTable[] = {
          .zero = true,
          .help = "The shortest time after which a user may want mail back that is not delivered by then (DELIVERBY, RFC 2852, BY=...;R). MAIL "
                  "with less is answered 555. 0: any."}),
+    key<FIELD(submission.priority_max)>(
+        {.name = "submission.priority_max",
+         .type = Type::integer,
+         .fallback = "4",
+         .min = 1,
+         .max = 9,
+         .zero = true,
+         .help = "The greatest priority a user's mail gets (MT-PRIORITY, RFC 6710); who asks for more gets this, and reads it in the reply. Hosts of "
+                 "relay.clients get what they ask for. Priority is a preference: what has less is never held up for good."}),
 
     key<FIELD(relay.clients)>(
         {.name = "relay.clients",

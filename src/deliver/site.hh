@@ -63,12 +63,17 @@ struct Site {
   std::uint64_t messages_max = 1;
   config::Rate rate;
 
-  std::deque<Job> jobs;  ///< by round: who has many here is not before who has one
+  std::deque<Job> jobs;  ///< by round: who has many here is not before who has one; what has priority counts only its like
   void line_up(Job job) {
-    const auto mine = std::find_if(jobs.rbegin(), jobs.rend(), [&](const Job& other) { return other.message->sender == job.message->sender; });
+    const auto mine = std::find_if(jobs.rbegin(), jobs.rend(), [&](const Job& other) {
+      return other.message->sender == job.message->sender && other.message->terms.priority >= job.message->terms.priority;
+    });
     job.round = mine != jobs.rend() ? mine->round + 1 : jobs.empty() ? 0 : jobs.front().round;
     auto place = jobs.end();
-    while (place != jobs.begin() && std::prev(place)->round > job.round) --place;
+    const auto is_behind = [&](const Job& other) {
+      return other.round > job.round || (other.round == job.round && other.message->terms.priority < job.message->terms.priority);
+    };
+    while (place != jobs.begin() && is_behind(*std::prev(place))) --place;
     jobs.insert(place, std::move(job));
   }
   runtime::Signal work;

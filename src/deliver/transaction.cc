@@ -71,6 +71,7 @@ void Connection::write_terms(const queue::Message& message) {
     const std::int64_t left = std::max<std::int64_t>(time_left(message).count(), -spool::kBySecondsMax);
     terms_ += " BY=" + smtp::deliver_by_text({static_cast<std::int32_t>(left), terms.when_late == spool::WhenLate::give_back, terms.trace});
   }
+  if (terms.priority != 0 && capabilities_.priority) terms_ += " MT-PRIORITY=" + std::to_string(terms.priority);
 }
 
 runtime::Task<Next> Connection::deliver(Outgoing& outgoing, const queue::Message& message, Attempt& attempt) {

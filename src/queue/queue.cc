@@ -39,19 +39,34 @@ Message* Queue::take_due(Instant now) {
     Message& due = later_.front();
     later_.remove(due);
     // The only one that is due needs no turn.
-    if (turns_.empty() && (later_.empty() || later_.front().due > now)) {
+    if (due_ == 0 && (later_.empty() || later_.front().due > now)) {
       message = &due;
       break;
     }
-    turns_.push(due);
+    line_up(due);
   }
   if (!message) {
-    Message* next = turns_.next();
-    if (!next || next->due > now) return nullptr;
-    message = &turns_.take();
+    Turns* turns = next_class();
+    if (!turns || turns->next()->due > now) return nullptr;
+    message = &turns->take();
+    --due_;
+    at_in_cycle_ = (at_in_cycle_ + 1) % kCycle.size();
   }
   message->in_delivery = true;
   return message;
+}
+
+void Queue::line_up(Message& message) {
+  turns_[class_of(message)].push(message);
+  ++due_;
+}
+
+// The one whose part of the cycle it is, or else the most urgent that has something.
+Turns* Queue::next_class() {
+  if (due_ == 0) return nullptr;
+  Turns& mine = turns_[kCycle[at_in_cycle_]];
+  if (!mine.empty()) return &mine;
+  return &*std::ranges::find_if(turns_, [](const Turns& turns) { return !turns.empty(); });
 }
 
 Message* Queue::take_owing() {
@@ -67,7 +82,7 @@ Message* Queue::take_owing() {
 }
 
 Instant Queue::next_due() {
-  if (const Message* next = turns_.next()) return next->due;
+  if (Turns* turns = next_class()) return turns->next()->due;
   return later_.empty() ? kNever : later_.front().due;
 }
 
@@ -87,8 +102,9 @@ void Queue::schedule(Message& message, Instant due) {
 
 void Queue::unschedule(Message& message) {
   if (message.heap_position == kIdle) return;
-  if (message.has_turn) turns_.remove(message);
-  else later_.remove(message);
+  if (!message.has_turn) return later_.remove(message);
+  turns_[class_of(message)].remove(message);
+  --due_;
 }
 
 // ---- Turns

@@ -6,6 +6,7 @@
 
 #include "ringpost/accounts/accounts.hh"
 #include "ringpost/policy/recipients.hh"
+#include "ringpost/policy/relay.hh"
 #include "ringpost/smtp/extensions.hh"
 
 namespace ringpost::receive {
@@ -158,6 +159,7 @@ runtime::Task<void> Session::converse() {
                                .auth = auth_of(listener_.role) != smtp::AuthOffer::none,
                                .require_tls = channel_.secured(),
                                .future_release = future_release_max() > Duration{},
+                               .priority = offers_priority_,
                                .deliver_by = config::is_submission(listener_.role),
                                .deliver_by_min_s = deliver_by_min_s(),
                                .message_bytes_max = settings_->smtp.message_bytes_max};
@@ -235,6 +237,8 @@ void Session::on_greeting(const smtp::Command& command) {
   end_transaction();
   state_.greeted(extended);
   helo_.assign(command.argument);
+  // Priority is for those whose mail goes anywhere.
+  offers_priority_ = config::is_submission(listener_.role) || policy::may_relay(client_for_relay(), settings_->relay.clients);
   out_.add_written([&](MutableBytes to) {
     if (!extended) return smtp::write_helo(settings_->hostname, to);
     return smtp::write_ehlo({.host = settings_->hostname,
@@ -248,6 +252,7 @@ void Session::on_greeting(const smtp::Command& command) {
                              .now = std::chrono::floor<std::chrono::seconds>(ring_.wall_now()),
                              .deliver_by = config::is_submission(listener_.role),
                              .deliver_by_min_s = deliver_by_min_s(),
+                             .priority = offers_priority_,
                              .rcpt_max = static_cast<std::uint32_t>(settings_->smtp.recipients_max)},
                             to);
   });
@@ -280,28 +285,8 @@ void Session::on_mail(const smtp::Command& command) {
   append_parameters(command.mail.terms, parameters_);
   envelope_.set_parameters(parameters_);
   if (hold > Duration{}) envelope_.release = ring_.now() + hold;
-  if (const auto& by = command.mail.terms.deliver_by)
-    envelope_.terms = {.by_s = by->seconds, .when_late = by->give_back ? spool::WhenLate::give_back : spool::WhenLate::notify, .trace = by->trace};
   transaction_since_ = ring_.now();
-  answer(replies::kSenderOk);
-}
-
-std::uint32_t Session::deliver_by_min_s() const {
-  return static_cast<std::uint32_t>(settings_->submission.deliver_by_min / std::chrono::seconds(1));
-}
-
-Duration Session::future_release_max() const {
-  return config::is_submission(listener_.role) ? settings_->submission.future_release_max : Duration{};
-}
-
-// From now; a release that is over is none. What the client calls a time is one of the wall clock, and asked for once.
-Duration Session::hold_of(const smtp::FutureRelease& release) const {
-  if (release.hold_s != 0) return std::chrono::seconds(release.hold_s);
-  const WallTime now = ring_.wall_now();
-  // In seconds, for nanoseconds do not reach the year 9999.
-  const std::chrono::seconds longest = std::chrono::ceil<std::chrono::seconds>(settings_->submission.future_release_max);
-  if (release.until - std::chrono::floor<std::chrono::seconds>(now) > longest + std::chrono::seconds(1)) return Duration::max();
-  return std::max(WallTime{release.until} - now, Duration{});
+  grant(command.mail.terms);
 }
 
 Session::Rcpt Session::on_rcpt(const smtp::Command& command) {

@@ -47,9 +47,6 @@ class Session {
   enum class Rcpt : std::uint8_t { answered, to_be_verified };
   Rcpt on_rcpt(const smtp::Command& command);
   bool within_budget();
-  std::uint32_t deliver_by_min_s() const;
-  Duration future_release_max() const;
-  Duration hold_of(const smtp::FutureRelease& release) const;
   void accept_rcpt(std::string_view address);
   runtime::Task<void> verify_rcpt(const smtp::Command& command);
   void expect_command(Duration patience);
@@ -60,6 +57,13 @@ class Session {
   runtime::Task<bool> fill(Instant deadline, const smtp::Reply& too_late);
   runtime::Task<bool> flush();
   void end_transaction();
+
+  // session_terms.cc: what senders ask for beside delivery
+  void grant(const smtp::DeliveryTerms& terms);
+  int priority_max() const;
+  std::uint32_t deliver_by_min_s() const;
+  Duration future_release_max() const;
+  Duration hold_of(const smtp::FutureRelease& release) const;
 
   // session_auth.cc: who the client is
   bool offers(sasl::Mechanism mechanism) const;
@@ -127,6 +131,7 @@ class Session {
 
   smtp::TransactionState state_;
   std::string helo_;
+  bool offers_priority_ = false;  ///< MT-PRIORITY, as the last EHLO was answered
   helper::Login login_;  // empty: nobody has authenticated
   std::optional<event::Authentication> authentication_;  ///< how
   bool certified_ = false;  ///< the client has shown a good certificate; not any more once XCLIENT put another in its place

@@ -107,6 +107,7 @@ runtime::Task<bool> Session::begin_message() {
                             .with = {.extended = state_.extended(), .utf8 = envelope_.smtputf8, .tls = channel_.secured(), .authenticated = state_.is_authenticated()},
                             .authentication = envelope_.authentication ? event::name_of(*envelope_.authentication) : std::string_view{},
                             .id = incoming_->id(),
+                            .priority = envelope_.terms.priority,
                             .at = ring_.wall_now()};
   if (state_.is_authenticated() && settings_->submission.hide_client) trace.helo = trace.client = {};
   if (channel_.secured()) {

@@ -155,6 +155,7 @@ runtime::Task<Result<>> Reporter::keep(queue::Message& message, const Content& c
   }
   const OwnTerms terms{.arrived = parts_.ring.wall_now(),
                        .destination = destination_hash(parts_.hash_key, policy::domain_of(content.sender)),
+                       .asked = {.priority = message.terms.priority},
                        .smtputf8 = content.made.smtputf8,
                        .eight_bit = content.made.eight_bit,
                        .tls_wish = content.tls_wish,

@@ -163,6 +163,14 @@ Reply parse_by(std::string_view value, const CommandRules& rules, Command& comma
   return deliver_by->give_back && static_cast<std::uint32_t>(deliver_by->seconds) < rules.deliver_by_min_s ? replies::kDeliverByTooSoon : Reply{};
 }
 
+Reply parse_priority_of(std::string_view value, const CommandRules& rules, Command& command) {
+  if (!rules.priority) return replies::kUnknownParameter;
+  std::optional<int>& priority = command.mail.terms.priority;
+  if (priority) return replies::kDuplicateParameter;
+  priority = parse_priority(value);
+  return priority ? Reply{} : replies::kBadParameter;
+}
+
 enum class Value : bool { none, needed };
 
 /// A parameter of MAIL or RCPT. One that is in no table is answered 555.
@@ -183,6 +191,7 @@ constexpr Parameter kMailParameters[] = {
     {"HOLDFOR", Value::needed, parse_hold_for_of, "RFC 4865 section 3"},
     {"HOLDUNTIL", Value::needed, parse_hold_until_of, "RFC 4865 section 3"},
     {"BY", Value::needed, parse_by, "RFC 2852 section 4"},
+    {"MT-PRIORITY", Value::needed, parse_priority_of, "RFC 6710 section 4.1"},
 };
 constexpr Parameter kRecipientParameters[] = {
     {"NOTIFY", Value::needed, parse_notify_of, "RFC 3461 section 4.1"},

@@ -40,6 +40,13 @@ std::string deliver_by_text(const DeliverBy& deliver_by) {
   return std::to_string(deliver_by.seconds) + (deliver_by.give_back ? ";R" : ";N") + (deliver_by.trace ? "T" : "");
 }
 
+std::optional<int> parse_priority(std::string_view value) {
+  const bool negative = value.starts_with('-');
+  if (negative) value.remove_prefix(1);
+  if (value.size() != 1 || !is_digit(value[0]) || (negative && value[0] == '0')) return std::nullopt;
+  return (value[0] - '0') * (negative ? -1 : 1);
+}
+
 void append_parameters(const DeliveryTerms& terms, std::string& out) {
   if (terms.release) append_parameter(terms.release->hold_s != 0 ? "HOLDFOR=" : "HOLDUNTIL=", terms.release->value, out);
 }

@@ -35,6 +35,7 @@ std::size_t write_ehlo(const EhloOffer& offer, MutableBytes out) {
   if (offer.deliver_by) writer.text("250-DELIVERBY");
   if (offer.deliver_by && offer.deliver_by_min_s != 0) writer.text(" ").number(offer.deliver_by_min_s);
   if (offer.deliver_by) writer.text("\r\n");
+  if (offer.priority) writer.text("250-MT-PRIORITY\r\n");
   if (offer.mail_max != 0 || offer.rcpt_max != 0) {
     writer.text("250-LIMITS");
     if (offer.mail_max != 0) writer.text(" MAILMAX=").number(offer.mail_max);
@@ -62,6 +63,7 @@ constexpr Flag kFlags[] = {
     {"REQUIRETLS", &Capabilities::require_tls},
     {"SIZE", &Capabilities::size},
     {"DELIVERBY", &Capabilities::deliver_by},
+    {"MT-PRIORITY", &Capabilities::priority},
 };
 
 struct Limit {

@@ -72,6 +72,7 @@ std::size_t write_received(const ReceivedTrace& trace, MutableBytes out) {
   writer.text("\r\n\tid ").text(hex(trace.id));
   // With SMTPUTF8 the clause may hold UTF-8 (RFC 6531 section 3.7.3); the grammar has checked it, so it stands as it came.
   if (!trace.for_address.empty()) writer.text("\r\n\tfor <").text(trace.for_address).text(">");
+  if (trace.priority != 0) writer.text("\r\n\tpriority ").text(trace.priority < 0 ? "-" : "").number(static_cast<std::uint64_t>(std::abs(trace.priority)));
   writer.text(";\r\n\t").text(as_text(date)).text("\r\n");
   return writer.size();
 }

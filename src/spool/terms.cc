@@ -10,7 +10,8 @@ std::array<std::byte, kTermsBytes> encode(const Terms& terms) {
   out.number(static_cast<std::uint32_t>(terms.by_s));
   out.number(static_cast<std::uint8_t>(terms.when_late));
   out.number(std::uint8_t{terms.trace});
-  out.number(std::uint16_t{0});
+  out.number(static_cast<std::uint8_t>(terms.priority));
+  out.number(std::uint8_t{0});
   return encoded;
 }
 
@@ -20,7 +21,9 @@ Result<Terms> decode_terms(std::span<const std::byte, kTermsBytes> encoded) {
   terms.by_s = static_cast<std::int32_t>(in.number<std::uint32_t>());
   const auto when_late = in.number<std::uint8_t>();
   const auto trace = in.number<std::uint8_t>();
-  in.refuse_unless(when_late <= static_cast<std::uint8_t>(WhenLate::give_back) && trace <= 1 && in.number<std::uint16_t>() == 0);
+  terms.priority = static_cast<std::int8_t>(in.number<std::uint8_t>());
+  in.refuse_unless(in.number<std::uint8_t>() == 0 && terms.priority >= -kPriorityMax && terms.priority <= kPriorityMax);
+  in.refuse_unless(when_late <= static_cast<std::uint8_t>(WhenLate::give_back) && trace <= 1);
   terms.when_late = static_cast<WhenLate>(when_late);
   terms.trace = trace != 0;
   in.refuse_unless(terms.by_s >= -kBySecondsMax && terms.by_s <= kBySecondsMax && terms.any());

@@ -194,3 +194,22 @@ def test_who_keeps_a_time_is_told_of_it(home):
         wait_until("the report", lambda: sink.count() == 2, meanwhile=server.must_run)
         assert reports(sink)[1] == ("failed", "5.4.7", True), "the hop wants a minute"
         assert len(hop.mails) == 3
+
+
+def test_priority_goes_on_and_is_kept(home):
+    with BenchSink() as sink, Hop("MT-PRIORITY") as hop, SubmissionServer(
+            home, route=sink.route, **{"route.next.example": hop.route, **QUICK}) as server:
+        with server.smtp() as smtp:
+            assert smtp.has_extn("mt-priority")
+        assert submit(server, "MT-PRIORITY=3").startswith("2.1.0")
+        assert submit(server, "MT-PRIORITY=9").startswith("2.3.6 4 ")
+        submit(server, "MT-PRIORITY=-2")
+        submit(server)
+        wait_until("all", lambda: len(hop.mails) == 4, meanwhile=server.must_run)
+        assert sorted(re.findall(r"MT-PRIORITY=(-?\d)", " ".join(hop.mails))) == ["-2", "3", "4"], hop.mails
+        # Over a restart, from the log.
+        submit(server, "MT-PRIORITY=2", "HOLDFOR=3")
+        server.stop()
+        server.start()
+        wait_until("it", lambda: len(hop.mails) == 5, meanwhile=server.must_run)
+        assert hop.mails[4].endswith(" MT-PRIORITY=2"), hop.mails

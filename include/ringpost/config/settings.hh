@@ -225,6 +225,7 @@ struct Settings {
     bool hide_client = false;
     Duration future_release_max{};  ///< zero: FUTURERELEASE is not offered
     Duration deliver_by_min{};      ///< the least that DELIVERBY takes in mode R
+    std::uint64_t priority_max = 0; ///< the greatest MT-PRIORITY a login gets
   } submission;
 
   struct Retry {

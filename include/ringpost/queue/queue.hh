@@ -15,6 +15,11 @@ namespace ringpost::queue {
 /// Messages by due time; equal ones keep the order in which they came. A heap whose members know their places.
 class DueHeap {
  public:
+  /// `rank`: a message counts as due kAhead earlier for each step of its priority, or as much later.
+  enum class By : std::uint8_t { rank, due };
+  static constexpr Duration kAhead = std::chrono::seconds(30);
+  explicit DueHeap(By by = By::rank) : by_(by) {}
+
   bool empty() const { return heap_.empty(); }
   std::size_t size() const { return heap_.size(); }
   Message& front() const { return *heap_.front(); }
@@ -27,7 +32,8 @@ class DueHeap {
   }
 
  private:
-  static bool before(const Message& a, const Message& b) { return a.due < b.due || (a.due == b.due && a.order < b.order); }
+  Instant key(const Message& message) const { return by_ == By::due ? message.due : message.due - message.terms.priority * kAhead; }
+  bool before(const Message& a, const Message& b) const { return key(a) < key(b) || (key(a) == key(b) && a.order < b.order); }
   void place(std::size_t position, Message& message) {
     heap_[position] = &message;
     message.heap_position = position;
@@ -35,6 +41,7 @@ class DueHeap {
   void sift_up(std::size_t position);
   void sift_down(std::size_t position);
 
+  By by_;
   std::vector<Message*> heap_;
 };
 
@@ -77,7 +84,8 @@ class Queue {
   void remove(Message& message);
 
   /// A message that is due at `now`, unscheduled and marked in_delivery; null when there is none. Of one sender the earliest comes
-  /// first; senders take turns, however much each has.
+  /// first; senders take turns, however much each has. What has priority comes first, but of kCycle messages some are of each class:
+  /// above 0, 0, and below (RFC 6710).
   Message* take_due(Instant now);
   /// When take_due will next have something; kNever when nothing is scheduled.
   Instant next_due();
@@ -90,7 +98,7 @@ class Queue {
   void unschedule(Message& message);
 
   std::size_t size() const { return messages_.size(); }
-  std::size_t scheduled() const { return later_.size() + turns_.size(); }
+  std::size_t scheduled() const { return later_.size() + due_; }
   /// Every message here, in no order. `visit` must not change the queue.
   template <typename Visit>
   void for_each(Visit visit) const {
@@ -98,9 +106,19 @@ class Queue {
   }
 
  private:
+  enum Class : std::uint8_t { urgent, ordinary, bulk };
+  static constexpr std::array kCycle = {urgent, urgent, urgent, ordinary, urgent, urgent, urgent, ordinary, urgent, urgent, urgent, ordinary, bulk};
+  static Class class_of(const Message& message) {
+    return message.terms.priority > 0 ? urgent : message.terms.priority < 0 ? bulk : ordinary;
+  }
+  void line_up(Message& message);
+  Turns* next_class();
+
   std::unordered_map<MessageId, std::unique_ptr<Message>> messages_;
-  DueHeap later_;
-  Turns turns_;
+  DueHeap later_{DueHeap::By::due};
+  std::array<Turns, 3> turns_;     // by Class
+  std::size_t due_ = 0;            // in all of them
+  std::size_t at_in_cycle_ = 0;
   std::deque<MessageId> owing_;  // some may be gone, or taken already
   std::uint64_t order_ = 0;
 };

@@ -52,7 +52,7 @@ struct MailParameters {
   MailNotification notification;      ///< RFC 3461
   bool require_tls = false;           ///< RFC 8689
   bool auth = false;                  ///< RFC 4954 section 5: AUTH= was given; whoever it names is not passed on
-  DeliveryTerms terms;                ///< RFC 4865, 2852
+  DeliveryTerms terms;                ///< RFC 4865, 2852, 6710
 };
 
 /// The parameters of RCPT that are offered.
@@ -80,6 +80,7 @@ struct CommandRules {
   bool auth = false;      ///< AUTH is offered, and so is that parameter of MAIL
   bool require_tls = false;  ///< REQUIRETLS is offered: the session is under TLS
   bool future_release = false;  ///< FUTURERELEASE is offered
+  bool priority = false;        ///< MT-PRIORITY is offered
   bool deliver_by = false;      ///< DELIVERBY is offered
   std::uint32_t deliver_by_min_s = 0;  ///< less is refused in mode R
   std::uint64_t message_bytes_max = std::numeric_limits<std::uint64_t>::max();  ///< SIZE above it is refused

@@ -36,10 +36,14 @@ std::optional<DeliverBy> parse_deliver_by(std::string_view value);
 /// As parse_deliver_by() reads it.
 std::string deliver_by_text(const DeliverBy& deliver_by);
 
+/// priority-value of RFC 6710 section 4.1, in its one form: -9..9, and 0 has no sign.
+std::optional<int> parse_priority(std::string_view value);
+
 /// Of MAIL. Views of the command line, or of what was kept of it.
 struct DeliveryTerms {
   std::optional<FutureRelease> release;
   std::optional<DeliverBy> deliver_by;
+  std::optional<int> priority;  ///< MT-PRIORITY (RFC 6710): -9..9
 };
 
 /// Appends them as they are kept, behind the parameters of notification.hh.

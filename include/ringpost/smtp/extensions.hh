@@ -26,6 +26,7 @@ struct EhloOffer {
   std::chrono::sys_seconds now{};          ///< for the time that FUTURERELEASE names
   bool deliver_by = false;                 ///< RFC 2852
   std::uint32_t deliver_by_min_s = 0;      ///< the least that DELIVERBY takes in mode R
+  bool priority = false;                   ///< MT-PRIORITY (RFC 6710)
   std::uint32_t mail_max = 0;  ///< LIMITS MAILMAX (RFC 9422): messages in one connection; 1..999999
   std::uint32_t rcpt_max = 0;  ///< LIMITS RCPTMAX: recipients of one message; 1..999999
 };
@@ -54,6 +55,7 @@ struct Capabilities {
   bool size = false;
   std::string auth;  ///< mechanisms (RFC 4954), a blank between two
   bool deliver_by = false;
+  bool priority = false;
   // 0: no limit is known.
   std::uint64_t size_max = 0;
   std::uint32_t mail_max = 0;

@@ -35,6 +35,7 @@ struct ReceivedTrace {
   std::string_view authentication;  ///< how the client said who it is, for a comment: "scram-sha-256"; empty: it did not
   MessageId id;
   std::string_view for_address;  ///< empty: no for clause, as privacy wants (RFC 5321 section 7.6)
+  int priority = 0;              ///< for the priority clause of RFC 6710 section 4.4; 0: none
   WallTime at;
 };
 

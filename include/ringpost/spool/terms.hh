@@ -22,12 +22,14 @@ struct Terms {
   std::int32_t by_s = 0;  ///< the age at which it is late; negative or 0: it was when it came
   WhenLate when_late = WhenLate::nothing;
   bool trace = false;     ///< the sender is told of each server that takes it over
+  std::int8_t priority = 0;  ///< -9..9, of the next ones the greater first, within bounds (RFC 6710)
   friend bool operator==(const Terms&, const Terms&) = default;
 
   bool any() const { return *this != Terms{}; }
   /// The age after which it is not to be delivered any more.
   bool forbids(Duration age) const { return when_late == WhenLate::give_back && age >= std::chrono::seconds(by_s); }
 };
+inline constexpr int kPriorityMax = 9;
 inline constexpr std::int32_t kBySecondsMax = 999'999'999;
 
 /// As they stand in records and rows (docs/formats/records.md).

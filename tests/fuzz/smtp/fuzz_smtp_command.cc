@@ -95,7 +95,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   FUZZ_CHECK(whole == cut);
   FUZZ_CHECK(whole_reader.in_line() == cut_reader.in_line());
 
-  CommandRules rules{.extended = !random.one_in(4), .smtputf8 = random.one_in(2), .require_tls = random.one_in(2), .future_release = true, .deliver_by = true, .message_bytes_max = 1 << 20};
+  CommandRules rules{.extended = !random.one_in(4), .smtputf8 = random.one_in(2), .require_tls = random.one_in(2), .future_release = true, .priority = true, .deliver_by = true, .message_bytes_max = 1 << 20};
   for (const Read& line : whole) check_command(line.text, rules);
   check_command(text, rules);
   check_attributes(random.one_in(2) ? Verb::xclient : Verb::xforward, text);

@@ -108,6 +108,18 @@ TEST(Transaction, a_time_is_carried_on_with_what_is_left_of_it) {
   EXPECT_TRUE(said[1] == "MAIL FROM:<a@client.test> BY=-100;NT" || said[1] == "MAIL FROM:<a@client.test> BY=-101;NT") << said[1];
 }
 
+TEST(Transaction, priority_is_carried_on_to_who_knows_it) {
+  for (const auto& [ehlo, priority, said] : {std::tuple{"250-hop.test\r\n250 MT-PRIORITY\r\n"s, -3, "MAIL FROM:<a@client.test> MT-PRIORITY=-3"s},
+                                             {"250-hop.test\r\n250 MT-PRIORITY MIXER\r\n"s, 0, "MAIL FROM:<a@client.test>"s},
+                                             {kPlain, 3, "MAIL FROM:<a@client.test>"s}}) {
+    Bench bench({.ehlo = ehlo});
+    Mail mail;
+    mail.terms.priority = static_cast<std::int8_t>(priority);
+    EXPECT_EQ(verdicts(bench.deliver(mail)), "+");
+    EXPECT_NE(std::ranges::find(bench.hop->lines, said), bench.hop->lines.end()) << ehlo;
+  }
+}
+
 TEST(Transaction, what_is_to_come_back_in_time_goes_to_nobody_who_would_not_give_it_back) {
   Mail mail;
   mail.terms = {.by_s = 600, .when_late = spool::WhenLate::give_back};

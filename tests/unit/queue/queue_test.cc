@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <vector>
 
@@ -79,6 +80,43 @@ TEST(Queue, senders_take_turns_however_much_each_has) {
   EXPECT_EQ(served[3], 50);
 }
 
+std::unique_ptr<Message> with_priority(int priority, Sender sender, std::size_t number, Instant due) {
+  auto made = from(sender, number, due);
+  made->terms.priority = static_cast<std::int8_t>(priority);
+  return made;
+}
+
+TEST(Queue, what_has_priority_comes_first_and_nothing_is_held_up_for_good) {
+  Queue queue;
+  std::size_t number = 0;
+  // Each class has more than enough, from many senders.
+  for (int i = 0; i < 1000; ++i)
+    for (int priority : {-1, 0, 1}) queue.add(with_priority(priority, static_cast<Sender>(1 + i % 50), ++number, at(i)));
+  std::map<int, int> served;
+  for (int i = 0; i < 130; ++i) {
+    Message* taken = queue.take_due(at(10'000));
+    ASSERT_NE(taken, nullptr);
+    ++served[taken->terms.priority];
+    queue.remove(*taken);
+  }
+  EXPECT_EQ(served, (std::map<int, int>{{-1, 10}, {0, 30}, {1, 90}}));
+  queue.add(with_priority(9, 999, ++number, at(10'000)));
+  int before = 0;
+  while (queue.take_due(at(10'000))->sender != 999) ++before;
+  EXPECT_LT(before, 600) << "lined up soon, and behind one of each other urgent sender then";
+}
+
+TEST(Queue, of_one_sender_priority_counts_as_waiting_and_no_more) {
+  Queue queue;
+  const auto after = [](std::int64_t seconds) { return Instant{std::chrono::seconds{seconds}}; };
+  queue.add(with_priority(1, 1, 1, after(100)));
+  queue.add(with_priority(5, 1, 2, after(150)));
+  queue.add(with_priority(9, 1, 3, after(400)));
+  std::vector<int> order;
+  for (int i = 0; i < 3; ++i) order.push_back(queue.take_due(after(500))->terms.priority);
+  EXPECT_EQ(order, (std::vector<int>{5, 1, 9})) << "what has waited for long enough is not overtaken";
+}
+
 // Whatever comes, leaves and waits again in whatever order: each is taken once, when it is due, and nothing is left.
 TEST(Queue, turns_lose_nobody) {
   Prng prng{5};
@@ -91,7 +129,8 @@ TEST(Queue, turns_lose_nobody) {
       case 0:
       case 1: {
         const auto sender = static_cast<Sender>(prng.below(3) ? prng.below(5) : prng.below(3000));
-        known.push_back(queue.add(from(sender, number, at(now + static_cast<std::int64_t>(prng.below(100))))).id);
+        const int priority = prng.one_in(3) ? static_cast<int>(prng.below(19)) - 9 : 0;
+        known.push_back(queue.add(with_priority(priority, sender, number, at(now + static_cast<std::int64_t>(prng.below(100))))).id);
         break;
       }
       case 2:

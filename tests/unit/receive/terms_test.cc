@@ -100,6 +100,46 @@ TEST(Attacks, C14_deliver_by_belongs_to_submission) {
   EXPECT_EQ(client.ask("MAIL FROM:<a@client.test> BY=60;R").substr(0, 3), "555");
 }
 
+TEST(Terms, a_user_gets_the_priority_it_asks_for_up_to_a_bound) {
+  config::Settings settings = with_certificate();
+  settings.submission.priority_max = 4;
+  SubmissionBench bench{settings};
+  User user{bench};
+  EXPECT_NE(user.ask("EHLO client.test").find("250-MT-PRIORITY\r\n"), std::string::npos);
+  user.log_in();
+  for (const auto& [parameter, said, priority] : {std::tuple{"MT-PRIORITY=4", "250 2.1.0 Sender ok\r\n", 4},
+                                                  {"MT-PRIORITY=9", "250 2.3.6 4 is the new priority assigned to the message\r\n", 4},
+                                                  {"MT-PRIORITY=-9", "250 2.1.0 Sender ok\r\n", -9},
+                                                  {"RET=FULL", "250 2.1.0 Sender ok\r\n", 0}}) {
+    EXPECT_EQ(user.ask("MAIL FROM:<anna@our.test> " + std::string{parameter}), said);
+    EXPECT_EQ(user.ask("RCPT TO:<b@next.test>").substr(0, 3), "250");
+    EXPECT_EQ(user.ask("DATA").substr(0, 3), "354");
+    EXPECT_EQ(user.ask("From: anna@our.test\r\n\r\nhello\r\n.").substr(0, 3), "250");
+    EXPECT_EQ(bench.intake.stored.back().terms.priority, priority) << parameter;
+    const std::string clause = "\r\n\tpriority " + std::to_string(priority) + ";";
+    EXPECT_EQ(bench.intake.stored.back().content.find(clause) != std::string::npos, priority != 0) << bench.intake.stored.back().content;
+  }
+}
+
+TEST(Attacks, C14_priority_is_for_users_and_hosts_that_may_relay) {
+  Bench bench;
+  Client peer{bench, "198.51.100.7"};
+  peer.begin();
+  EXPECT_NE(peer.ask("EHLO client.test").find("250-MT-PRIORITY\r\n"), std::string::npos);
+  EXPECT_EQ(peer.ask("MAIL FROM:<a@client.test> MT-PRIORITY=9"), "250 2.1.0 Sender ok\r\n");
+  Client stranger{bench, "203.0.113.9"};
+  stranger.begin();
+  EXPECT_EQ(stranger.ask("EHLO client.test").find("MT-PRIORITY"), std::string::npos);
+  EXPECT_EQ(stranger.ask("MAIL FROM:<a@client.test> MT-PRIORITY=1").substr(0, 3), "555");
+  SubmissionBench submission;
+  User user{submission};
+  user.log_in();
+  for (const char* bad : {"MT-PRIORITY=10", "MT-PRIORITY=x", "MT-PRIORITY=1 MT-PRIORITY=1"}) {
+    EXPECT_EQ(user.ask("MAIL FROM:<anna@our.test> " + std::string{bad}).substr(0, 3), "501") << bad;
+    EXPECT_EQ(user.ask("RCPT TO:<b@next.test>").substr(0, 3), "503") << "no side effect";
+  }
+}
+
 TEST(Attacks, C14_future_release_belongs_to_submission) {
   SubmissionBench off{with_future_release(Duration{})};
   User user{off};

@@ -9,7 +9,7 @@ namespace {
 
 using namespace testing;
 
-const CommandRules kOffered{.future_release = true, .deliver_by = true, .deliver_by_min_s = 60};
+const CommandRules kOffered{.future_release = true, .priority = true, .deliver_by = true, .deliver_by_min_s = 60};
 
 Command parsed(std::string_view line) { return parse_command(as_bytes(line), kOffered); }
 int code(std::string_view line, const CommandRules& rules = {}) { return parse_command(as_bytes(line), rules).refusal.code; }
@@ -74,6 +74,20 @@ TEST(Attacks, C14_deliver_by_malformed_doubled_and_unknown) {
   EXPECT_EQ(mail("BY=59;R"), 555) << "less than is promised";
   EXPECT_EQ(code("MAIL FROM:<a@b> BY=60;R"), 555) << "where it is not offered";
   EXPECT_EQ(code("RCPT TO:<a@b> BY=60;R", kOffered), 555);
+}
+
+TEST(Attacks, C14_priority_malformed_doubled_and_unknown) {
+  const auto mail = [](std::string parameters) { return code("MAIL FROM:<a@b> " + parameters, kOffered); };
+  for (int priority = -9; priority <= 9; ++priority) {
+    const Command command = parsed("MAIL FROM:<a@b> mt-priority=" + std::to_string(priority));
+    EXPECT_TRUE(command.ok());
+    EXPECT_EQ(command.mail.terms.priority, priority);
+  }
+  for (auto text : {"MT-PRIORITY", "MT-PRIORITY=", "MT-PRIORITY=-", "MT-PRIORITY=-0", "MT-PRIORITY=+1", "MT-PRIORITY=01", "MT-PRIORITY=10", "MT-PRIORITY=-10",
+                    "MT-PRIORITY=1.0", "MT-PRIORITY=x", "MT-PRIORITY=--1", "MT-PRIORITY=9223372036854775808", "MT-PRIORITY=1 MT-PRIORITY=1"})
+    EXPECT_EQ(mail(text), 501) << text;
+  EXPECT_EQ(code("MAIL FROM:<a@b> MT-PRIORITY=1"), 555) << "where it is not offered";
+  EXPECT_EQ(code("RCPT TO:<a@b> MT-PRIORITY=1", kOffered), 555);
 }
 
 }  // namespace

@@ -14,7 +14,7 @@ Capabilities read(std::initializer_list<std::string_view> lines) {
 }
 
 TEST(Extensions, the_answer_never_overruns_its_buffer) {
-  EhloOffer offer{.host = "mx.example.org", .message_bytes_max = 1, .future_release_max_s = 1, .deliver_by = true, .deliver_by_min_s = 1, .mail_max = 1, .rcpt_max = 1};
+  EhloOffer offer{.host = "mx.example.org", .message_bytes_max = 1, .future_release_max_s = 1, .deliver_by = true, .deliver_by_min_s = 1, .priority = true, .mail_max = 1, .rcpt_max = 1};
   std::byte out[kEhloBytesMax];
   std::size_t full = write_ehlo(offer, out);
   for (std::size_t room = 0; room < full; ++room) {
@@ -38,6 +38,7 @@ TEST(Extensions, deliver_by_says_the_least_it_takes) {
   offer.deliver_by_min_s = 60;
   EXPECT_NE(as_text(Bytes{out}.first(write_ehlo(offer, out))).find("\r\n250-DELIVERBY 60\r\n"), std::string_view::npos);
   EXPECT_TRUE(read({"DELIVERBY"}).deliver_by);
+  EXPECT_TRUE(read({"MT-PRIORITY MIXER"}).priority);
   EXPECT_EQ(read({"deliverby 120"}).deliver_by_min_s, 120u);
   EXPECT_EQ(read({"DELIVERBY -1"}).deliver_by_min_s, 0u);
 }

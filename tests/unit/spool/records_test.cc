@@ -79,7 +79,7 @@ TEST(Records, scheduling_keeps_what_the_sender_asked_for_and_nothing_takes_no_ro
   const auto plain = sample_scheduling();
   Scheduling scheduling = *decode_scheduling(plain, arrays);
   EXPECT_FALSE(scheduling.terms.any());
-  scheduling.terms = {.by_s = -5, .when_late = WhenLate::notify, .trace = true};
+  scheduling.terms = {.by_s = -5, .when_late = WhenLate::notify, .trace = true, .priority = -9};
   const auto bytes = bytes_of_value(scheduling);
   EXPECT_EQ(bytes.size(), plain.size() + kTermsBytes);
   Arrays again;
@@ -97,6 +97,9 @@ TEST(Records, terms_that_mean_nothing_are_refused) {
   EXPECT_TRUE(refused({.by_s = kBySecondsMax + 1, .when_late = WhenLate::notify}));
   EXPECT_TRUE(refused({.by_s = 1, .when_late = static_cast<WhenLate>(3)}));
   EXPECT_FALSE(refused({.by_s = 0, .when_late = WhenLate::notify}));
+  EXPECT_FALSE(refused({.priority = 9}));
+  EXPECT_TRUE(refused({.priority = 10}));
+  EXPECT_TRUE(refused({.priority = -10}));
 }
 
 TEST(Records, scheduling_keeps_the_hosts_that_answered) {
