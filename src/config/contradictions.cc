@@ -107,6 +107,26 @@ struct Checker {
       report({kRevoked}, "there is nobody to revoke: " + std::string{kAuthorities} + " is missing");
   }
 
+  /// Dovecot says whether a password is right, and nothing that would prove it without saying it.
+  void dovecot(const Settings& s) {
+    constexpr std::string_view kSocket = "auth.dovecot_socket", kScram = "auth.scram";
+    if (!sound({kSocket, kScram}) || s.auth.dovecot_socket.empty()) return;
+    if (s.auth.scram) report({kScram}, std::string{kScram} + " needs keys that Dovecot does not tell: leave it, or " + std::string{kSocket});
+    if (s.auth.dovecot_socket.size() > SocketAddress::kPathMax)
+      report({kSocket}, "the path is longer than the " + std::to_string(SocketAddress::kPathMax) + " octets a socket's name may have");
+  }
+
+  /// Tokens that nobody could check, or that others could make.
+  void oauth(const Settings& s) {
+    constexpr std::string_view kIssuer = "auth.oauth.issuer", kAudience = "auth.oauth.audience", kKeys = "auth.oauth.key_file";
+    const auto& oauth = s.auth.oauth;
+    if (!sound({kIssuer, kAudience, kKeys})) return;
+    if (!oauth.is_set() && !oauth.key_file.empty()) report({kKeys}, "whose keys are they? " + std::string{kIssuer} + " is missing");
+    if (!oauth.is_set()) return;
+    if (oauth.audience.empty()) report({kIssuer}, "tokens for whom? " + std::string{kAudience} + " is missing");
+    if (oauth.key_file.empty()) report({kIssuer}, "nobody could check a token: " + std::string{kKeys} + " is missing");
+  }
+
   /// Mail that could never go.
   void dane(const Settings& s) {
     if (s.dns.trust_ad != TrustAd::no) return;
@@ -166,6 +186,8 @@ void find_contradictions(const Settings& s, const OriginOf& origin_of, const IsS
   check.submission(s.listeners);
   check.certificates(s);
   check.client_certificates(s);
+  check.oauth(s);
+  check.dovecot(s);
   check.dane(s);
   check.mta_sts(s);
   check.hop_logins(s);

@@ -226,6 +226,15 @@ constexpr Key kTable[] = {
          .effect = Effect::restart,
          .help = "Offer SCRAM-SHA-256, with which a client proves its password without saying it. Passwords set from then on also have "
                  "SCRAM keys in auth.password_file; who steals that file can try passwords faster than against Argon2id alone."}),
+    key<FIELD(auth.dovecot_socket)>(
+        {.name = "auth.dovecot_socket",
+         .type = Type::path,
+         .fallback = "none",
+         .auto_word = "none",
+         .effect = Effect::restart,
+         .help = "A socket of Dovecot's service auth (a unix_listener that the user ringpost-helper may write to): Dovecot then says whether a "
+                 "password is right (PLAIN, LOGIN), and not auth.password_file, whose accounts still say what a login may send as, and "
+                 "who is disabled. Whoever has no account there sends as itself. Not with auth.scram. none: no Dovecot is asked."}),
     key<FIELD(auth.failures_max)>(
         {.name = "auth.failures_max",
          .type = Type::integer,
@@ -269,6 +278,42 @@ constexpr Key kTable[] = {
                                 .fallback = "127.0.0.0/8, ::1/128",
                                 .help = "Networks that are never banned: proxies, gateways, this machine. Their failed logins count for the "
                                         "login only. none: everybody may be banned."}),
+    key<FIELD(auth.oauth.issuer)>(
+        {.name = "auth.oauth.issuer",
+         .type = Type::text,
+         .fallback = "none",
+         .auto_word = "none",
+         .effect = Effect::restart,
+         .help = "Who signs the tokens with which users may authenticate (OAUTHBEARER, XOAUTH2), exactly as it stands in a token's iss, "
+                 "such as https://id.example.org. Needs auth.oauth.audience and auth.oauth.key_file. none: tokens are not taken."}),
+    key<FIELD(auth.oauth.audience)>(
+        {.name = "auth.oauth.audience",
+         .type = Type::text,
+         .fallback = "none",
+         .auto_word = "none",
+         .effect = Effect::restart,
+         .help = "What a token must be for: one of its aud. Without that, a token for any other service of the issuer would let its operator "
+                 "in here."}),
+    key<FIELD(auth.oauth.scope)>({.name = "auth.oauth.scope",
+                                  .type = Type::text,
+                                  .fallback = "none",
+                                  .auto_word = "none",
+                                  .effect = Effect::restart,
+                                  .help = "A scope that a token must have (scope or scp). none: whatever it has."}),
+    key<FIELD(auth.oauth.login_claim)>(
+        {.name = "auth.oauth.login_claim",
+         .type = Type::text,
+         .fallback = "email",
+         .effect = Effect::restart,
+         .help = "Which claim of a token is the login, as it stands in auth.password_file: email, preferred_username, sub. An email that the "
+                 "issuer says it has not verified is none."}),
+    key<FIELD(auth.oauth.key_file)>(
+        {.name = "auth.oauth.key_file",
+         .type = Type::path,
+         .fallback = "none",
+         .auto_word = "none",
+         .effect = Effect::restart,
+         .help = "The issuer's public keys, a JWK set (RFC 7517): RSA, P-256 or Ed25519. ringpost-helperd reads it, and sees when it changes."}),
     key<FIELD(submission.recipients_per_hour)>(
         {.name = "submission.recipients_per_hour",
          .type = Type::integer,

@@ -175,6 +175,10 @@ Task<Result<std::optional<Login>>> Client::check_password(Visit visit, std::stri
   return ask_for_login(Kind::check_password, {visit.scope, visit.client, login, password});
 }
 
+Task<Result<std::optional<Login>>> Client::check_token(Visit visit, std::string_view token) {
+  return ask_for_login(Kind::check_token, {visit.scope, visit.client, {}, token});
+}
+
 Task<Result<std::optional<Login>>> Client::admit(Visit visit, std::string_view login) {
   return ask_for_login(Kind::admit, {visit.scope, visit.client, login, {}});
 }

@@ -9,7 +9,7 @@ namespace ringpost::helper::protocol {
 namespace {
 
 constexpr std::uint8_t kReplyBit = 0x80;
-constexpr Kind kKindLast = Kind::admit;
+constexpr Kind kKindLast = Kind::check_token;
 constexpr std::size_t kTextBytesMax = 12 * 1024;
 
 class Writer {
@@ -121,7 +121,7 @@ SecretBytes encode(std::uint32_t id, Kind kind, const LoginRequest& request) {
   out.text(request.scope);
   out.address(request.client);
   out.text(request.login);
-  out.text(request.password);
+  out.text(request.secret);
   return out.finish();
 }
 
@@ -161,14 +161,15 @@ SecretBytes encode(std::uint32_t id, Kind kind, const WebAnswer& answer) {
 }
 
 std::optional<LoginRequest> decode_request(Bytes frame) {
-  auto in = body(frame, {Kind::check_password, Kind::scram_keys, Kind::admit}, false);
+  auto in = body(frame, {Kind::check_password, Kind::scram_keys, Kind::admit, Kind::check_token}, false);
   if (!in) return std::nullopt;
   LoginRequest request;
   request.scope = in->text(32);
   request.client = in->address();
   request.login = in->text();
-  request.password = in->text();
-  if (!in->done() || request.login.empty()) return std::nullopt;
+  request.secret = in->text();
+  const bool has_login = decode_header(frame)->kind != Kind::check_token;
+  if (!in->done() || request.login.empty() == has_login) return std::nullopt;
   return request;
 }
 

@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "ringpost/accounts/verify.hh"
+#include "ringpost/base/wipe_stack.hh"
 #include "ringpost/smtp/address.hh"
 
 namespace ringpost::helperd {
@@ -22,6 +23,14 @@ constexpr Duration kAcceptRetry = std::chrono::milliseconds{100};
 
 accounts::Visit visit_of(const helper::protocol::LoginRequest& request, WallTime now) {
   return {.scope = request.scope, .client = request.client, .now = std::chrono::floor<std::chrono::seconds>(now)};
+}
+
+/// Who is Dovecot's user may send as itself, or as its account here says, if it has one; that may be disabled, too.
+accounts::Verdict known_to_dovecot(std::string login, const accounts::Accounts* accounts) {
+  if (accounts && accounts->find(login)) return accounts::admit(*accounts, login);
+  accounts::Account account;
+  account.login = login;
+  return {.outcome = accounts::Outcome::ok, .login = std::move(login), .send_as = accounts::senders_of(account)};
 }
 
 /// Nothing: ringpostd has no business there.
@@ -93,6 +102,7 @@ Task<void> Server::serve(Fd socket) {
       const Bytes frame = Bytes{buffer}.first(*received);
       connection.requests.spawn(answer(connection, SecretBytes{{frame.begin(), frame.end()}}));
       wipe(MutableBytes{buffer}.first(*received));
+      wipe_stack();
     }
     Result<std::uint32_t> ended = co_await ring_.shutdown(socket, SHUT_RDWR);
     static_cast<void>(ended);  // a reply that is being sent fails now
@@ -127,18 +137,29 @@ Task<SecretBytes> Server::reply_about_login(helper::protocol::Header header, Byt
   const auto request = helper::protocol::decode_request(frame);
   if (!request) co_return refuse(Status::malformed);
   const accounts::Visit visit = visit_of(*request, ring_.wall_now());
+  std::optional<std::string> dovecots;  // login of who has the password, by Dovecot
+  if (header.kind == Kind::check_password && parts_.dovecot) {
+    auto answer = co_await parts_.dovecot->check_password(request->login, request->secret, request->client);
+    if (!answer) co_return refuse(Status::unavailable);
+    if (!*answer) co_return helper::protocol::encode(header.id, header.kind, helper::protocol::LoginReply{});
+    dovecots = std::move(**answer);
+  }
   SecretBytes reply = refuse(Status::unavailable);
   const auto work = [&] {
     const auto accounts = parts_.accounts.current();
-    if (!accounts) return;
     const auto tell = [&](accounts::Verdict verdict) {
       const bool right = verdict.outcome == accounts::Outcome::ok;
       reply = helper::protocol::encode(header.id, header.kind,
                                        helper::protocol::LoginReply{right, {std::move(verdict.login), std::move(verdict.send_as)}});
     };
+    if (dovecots) return tell(known_to_dovecot(std::move(*dovecots), accounts.get()));
+    if (!accounts) return;
     if (header.kind == Kind::check_password) {
-      auto verdict = accounts::verify(*accounts, request->login, request->password, visit, decoy_key_);
+      auto verdict = accounts::verify(*accounts, request->login, request->secret, visit, decoy_key_);
       if (verdict) tell(std::move(*verdict));
+    } else if (header.kind == Kind::check_token) {
+      const auto owner = parts_.tokens.owner_of(request->secret, visit.now);
+      if (owner) tell(*owner ? accounts::admit(*accounts, **owner) : accounts::Verdict{});
     } else if (header.kind == Kind::admit) {
       tell(accounts::admit(*accounts, request->login));
     } else {

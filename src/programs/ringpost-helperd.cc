@@ -1,7 +1,10 @@
 // ringpost-helperd: what is slow or outward and is not mail: passwords, web servers.
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -30,6 +33,7 @@ std::vector<harden::PathRule> paths(const config::Settings& settings) {
   std::vector<harden::PathRule> rules{{std::filesystem::path{settings.auth.password_file}.parent_path(), harden::Access::read},
                                       {kMachineId, harden::Access::read},
                                       {std::filesystem::path{settings.tls.trust_file}.parent_path(), harden::Access::read}};
+  if (!settings.auth.oauth.key_file.empty()) rules.push_back({std::filesystem::path{settings.auth.oauth.key_file}.parent_path(), harden::Access::read});
   // A link leads elsewhere.
   std::error_code missing;
   const auto trust = std::filesystem::canonical(settings.tls.trust_file, missing);
@@ -57,11 +61,16 @@ runtime::Task<int> live(HelperContext& context) {
     co_return 1;
   }
   helperd::AccountsFile accounts{context.log, context.settings.auth.password_file};
-  helperd::Server server{context.ring, context.log, {workers, accounts, web_workers, web}, decoy_key(context.ring), context.listener,
+  helperd::TokenChecker tokens{context.log, context.settings.auth.oauth};
+  std::optional<helperd::DovecotClient> dovecot;
+  if (!context.settings.auth.dovecot_socket.empty())
+    dovecot.emplace(context.ring, context.log, *SocketAddress::from_path(context.settings.auth.dovecot_socket), static_cast<std::uint32_t>(::getpid()));
+  helperd::Server server{context.ring, context.log, {workers, accounts, tokens, dovecot ? &*dovecot : nullptr, web_workers, web}, decoy_key(context.ring), context.listener,
                           [&context](Fd peer) { return context.serves(peer); }};
   server.start();
   co_await context.wait_for_the_end();
   web.stop();
+  if (dovecot) co_await dovecot->stop();
   co_await server.stop();
   co_await web_workers.stop();
   co_await workers.stop();

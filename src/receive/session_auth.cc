@@ -23,9 +23,6 @@ constexpr sasl::Mechanism kByStrength[] = {sasl::Mechanism::external,      sasl:
                                            sasl::Mechanism::xoauth2,       sasl::Mechanism::plain,
                                            sasl::Mechanism::login};
 
-/// What a client said is a secret, and lies in a buffer of ours that others will use after it.
-void wipe_line(Bytes text) { wipe({const_cast<std::byte*>(text.data()), text.size()}); }
-
 smtp::Reply reply_to(sasl::FailureKind kind) {
   switch (kind) {
     case sasl::FailureKind::empty:
@@ -62,8 +59,10 @@ bool Session::offers(sasl::Mechanism mechanism) const {
     case sasl::Mechanism::scram_sha_256: return settings_->auth.scram;
     case sasl::Mechanism::scram_sha_256_plus: return settings_->auth.scram && channel_.handshake().channel_binding.has_value();
     case sasl::Mechanism::external: return certified_ && !channel_.handshake().peer_mailboxes.empty();
-    default: return false;
+    case sasl::Mechanism::oauthbearer:
+    case sasl::Mechanism::xoauth2: return settings_->auth.oauth.is_set();
   }
+  RP_ASSERT(false);
 }
 
 /// For EHLO: the strongest first, for clients that take the first they know.
@@ -131,6 +130,7 @@ runtime::Task<void> Session::authenticate(const smtp::Command& command) {
 std::string Session::claimed_login(const sasl::Step& step) const {
   if (const auto* password = std::get_if<sasl::CheckPassword>(&step)) return std::string{password->login};
   if (const auto* keys = std::get_if<sasl::FetchKeys>(&step)) return std::string{keys->login};
+  if (const auto* token = std::get_if<sasl::CheckToken>(&step)) return std::string{token->identity};
   return certified_login(std::get<sasl::CheckCertificate>(step).identity);
 }
 
@@ -155,6 +155,8 @@ runtime::Task<std::optional<sasl::Step>> Session::ask(sasl::Exchange& exchange, 
   Result<std::optional<helper::Login>> known;
   if (const auto* password = std::get_if<sasl::CheckPassword>(&step)) {
     known = co_await authenticator.check_password(visit, password->login, password->password);
+  } else if (const auto* token = std::get_if<sasl::CheckToken>(&step)) {
+    known = co_await authenticator.check_token(visit, token->token);
   } else if (!candidate.name.empty()) {
     const std::string login = candidate.name;
     known = co_await authenticator.admit(visit, login);
@@ -188,8 +190,7 @@ runtime::Task<std::optional<sasl::Response>> Session::read_response() {
       const bool ready = here ? co_await flush() : co_await fill(command_deadline_, replies::kTimedOut);
       if (!ready) co_return std::nullopt;
     }
-    const smtp::LineStep step = reader_.next(input_.bytes());
-    input_.consume(step.consumed);
+    const smtp::LineStep step = next_line();
     if (step.status == smtp::LineStatus::need_more) continue;
     if (step.status == smtp::LineStatus::line) {
       sasl::Response response = sasl::parse_response(as_text(step.text));

@@ -60,7 +60,7 @@ bool is_unverified(const json& claims) {
 
 }  // namespace
 
-std::string_view name_of(TokenFault fault) {
+Literal log_name(TokenFault fault) {
   switch (fault) {
     case TokenFault::malformed: return "malformed";
     case TokenFault::algorithm: return "algorithm";

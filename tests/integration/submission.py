@@ -1,6 +1,7 @@
 """A server for users who say who they are, with one account."""
 import base64
 import contextlib
+import json
 import re
 import shutil
 import smtplib
@@ -8,6 +9,7 @@ import subprocess
 
 import pytest
 from certificates import Authority
+from issuer import AUDIENCE, NAME, Issuer
 from server import BUILD, PATIENCE_S, Server, free_port
 
 HOST = "relay.example.com"
@@ -42,6 +44,25 @@ class SubmissionServer(Server):
 
     def metric(self, name):
         return sum(int(n) for n in re.findall(rf"^ringpost_{name}_total\{{.*\}} (\d+)", self.ctl("metrics"), re.M))
+
+
+class TokenServer(SubmissionServer):
+    def __init__(self, home, **settings):
+        self.issuer = Issuer(home)
+        super().__init__(home, **{"auth.oauth.issuer": NAME, "auth.oauth.audience": AUDIENCE, "auth.oauth.key_file": self.issuer.file,
+                                 "auth.failure_delay": "0", **settings})
+
+    def bearer(self, token, identity="", mechanism="OAUTHBEARER"):
+        """The code of the last reply, and the error that came before it, if any."""
+        text = f"n,{identity and 'a=' + identity},\1host={HOST}\1port=587\1auth=Bearer {token}\1\1" if mechanism == "OAUTHBEARER" \
+            else f"user={identity}\1auth=Bearer {token}\1\1"
+        with self.smtp() as smtp:
+            code, said = smtp.docmd("AUTH", f"{mechanism} {base64.b64encode(text.encode()).decode()}")
+            error = None
+            if code == 334:
+                error = json.loads(base64.b64decode(said))
+                code, said = smtp.docmd("AQ==" if mechanism == "OAUTHBEARER" else "")
+            return code, error
 
 
 def needs(program):

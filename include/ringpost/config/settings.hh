@@ -211,12 +211,22 @@ struct Settings {
   struct Auth {
     std::string password_file;
     bool scram = false;
+    std::string dovecot_socket;  ///< empty: passwords are those of password_file
     std::uint64_t failures_max = 0;  ///< within failures_window, of one prefix or for one login
     Duration failures_window{};
     Rate failures_rate;             ///< of passwords that were wrong, before strangers are put off
     Duration failure_delay{};        ///< before the first refusal is said; twice as long each time, up to 16 times
     Duration ban{};
     std::vector<Network> never_ban;
+    struct Oauth {
+      std::string issuer;    ///< empty: no tokens
+      std::string audience;  ///< likewise required of a token
+      std::string scope;     ///< empty: any
+      std::string login_claim;
+      std::string key_file;
+      /// Tokens are taken at all.
+      bool is_set() const { return !issuer.empty(); }
+    } oauth;
   } auth;
 
   struct Submission {

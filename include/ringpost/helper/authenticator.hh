@@ -38,6 +38,8 @@ class Authenticator {
   /// Nothing: not to be let in, for whatever reason.
   virtual runtime::Task<Result<std::optional<Login>>> check_password(Visit visit, std::string_view login, std::string_view password) = 0;
   virtual runtime::Task<Result<ScramAnswer>> scram_keys(Visit visit, std::string_view login) = 0;
+  /// The owner of a bearer token. Nothing: it is not good, or its owner is not to be let in.
+  virtual runtime::Task<Result<std::optional<Login>>> check_token(Visit visit, std::string_view token) = 0;
   /// `login` has been proven already, by a certificate. Nothing: there is no such account, or it is disabled.
   virtual runtime::Task<Result<std::optional<Login>>> admit(Visit visit, std::string_view login) = 0;
 };

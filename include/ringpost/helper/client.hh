@@ -28,6 +28,7 @@ class Client final : public Authenticator, public Web {
 
   runtime::Task<Result<std::optional<Login>>> check_password(Visit visit, std::string_view login, std::string_view password) override;
   runtime::Task<Result<ScramAnswer>> scram_keys(Visit visit, std::string_view login) override;
+  runtime::Task<Result<std::optional<Login>>> check_token(Visit visit, std::string_view token) override;
   runtime::Task<Result<std::optional<Login>>> admit(Visit visit, std::string_view login) override;
 
   runtime::Task<Result<WebAnswer>> fetch_policy(std::string_view domain, std::vector<IpAddress> addresses) override;

@@ -28,7 +28,8 @@ enum class Kind : std::uint8_t {
   scram_keys = 2,
   fetch_policy = 3,
   post_report = 4,
-  admit = 5,  ///< the login has been proven by other means
+  admit = 5,        ///< the login has been proven by other means
+  check_token = 6,  ///< whose it is, and whether that is to be let in
 };
 
 enum class Status : std::uint16_t {
@@ -45,19 +46,19 @@ struct Header {
   std::uint32_t id = 0;  ///< a reply has its request's
 };
 
-/// Of every kind; a password with check_password only.
+/// About logins. The login is empty with check_token alone, whose secret is the token; a password with check_password, else nothing.
 struct LoginRequest {
   std::string_view scope;
   IpAddress client;
   std::string_view login;
-  std::string_view password;
+  std::string_view secret;
 };
 /// Whose login it was, or would be.
 struct Account {
   std::string login;
   std::vector<std::string> senders;
 };
-/// To check_password and admit.
+/// To check_password, admit and check_token.
 struct LoginReply {
   bool right = false;
   Account account;  ///< empty unless right

@@ -1,15 +1,13 @@
 // The file of accounts as it stands on disk now.
 #pragma once
 
-#include <sys/stat.h>
-
-#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
 
 #include "ringpost/accounts/accounts.hh"
 #include "ringpost/base/log.hh"
+#include "ringpost/helperd/watched_file.hh"
 
 namespace ringpost::helperd {
 
@@ -17,26 +15,15 @@ namespace ringpost::helperd {
 /// says so in the log once.
 class AccountsFile {
  public:
-  AccountsFile(Log& log, std::string path) : log_(log), path_(std::move(path)) {}
+  AccountsFile(Log& log, std::string path);
 
   /// Looks whether the file is another one than last time. Null: there was never a sound one.
   std::shared_ptr<const accounts::Accounts> current();
 
  private:
-  struct Mark {  // tells one state of a file from another
-    dev_t device = 0;
-    ino_t inode = 0;
-    off_t size = -1;
-    std::int64_t modified_s = 0, modified_ns = 0;
-    friend bool operator==(const Mark&, const Mark&) = default;
-  };
-  std::shared_ptr<const accounts::Accounts> read(int file);
-
   Log& log_;
-  const std::string path_;
   std::mutex mutex_;
-  Mark mark_;
-  int trouble_ = 0;  // errno that was told
+  WatchedFile file_;
   std::shared_ptr<const accounts::Accounts> accounts_;
 };
 

@@ -9,6 +9,8 @@
 #include "ringpost/base/secret.hh"
 #include "ringpost/helper/protocol.hh"
 #include "ringpost/helperd/accounts_file.hh"
+#include "ringpost/helperd/dovecot_client.hh"
+#include "ringpost/helperd/token_checker.hh"
 #include "ringpost/helperd/web.hh"
 #include "ringpost/helperd/workers.hh"
 #include "ringpost/runtime/receiver.hh"
@@ -22,6 +24,8 @@ namespace ringpost::helperd {
 struct ServerParts {
   Workers& workers;  ///< for passwords
   AccountsFile& accounts;
+  TokenChecker& tokens;
+  DovecotClient* dovecot;  ///< asked about passwords in place of `accounts`; may be null
   Workers& web_workers;  ///< for web servers: a slow one is not to keep a login waiting
   Web& web;
 };

@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "ringpost/base/log.hh"
+
 namespace ringpost::tokens {
 
 /// What we want of a token.
@@ -39,6 +41,7 @@ enum class TokenFault : std::uint8_t {
   login,  ///< the claim is missing, or no login, or an address that the issuer has not verified
 };
 /// "unknown_key", for logs and metrics.
-std::string_view name_of(TokenFault fault);
+Literal log_name(TokenFault fault);
+inline std::string_view name_of(TokenFault fault) { return log_name(fault).text(); }
 
 }  // namespace ringpost::tokens

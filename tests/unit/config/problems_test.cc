@@ -160,5 +160,16 @@ TEST(Problems, certificates_of_clients_need_somebody_who_asks_and_somebody_who_c
             "ringpost.conf:1: tls.client_revocation_file: there is nobody to revoke: tls.client_ca_file is missing\n");
 }
 
+TEST(Problems, tokens_and_dovecot) {
+  const std::string issuer = "auth.oauth.issuer = https://id.example\n", audience = "auth.oauth.audience = mail\n", keys = "auth.oauth.key_file = /k.json\n";
+  EXPECT_EQ(problems_of(issuer + audience + keys), "accepted");
+  EXPECT_EQ(problems_of(issuer + keys), "ringpost.conf:1: auth.oauth.issuer: tokens for whom? auth.oauth.audience is missing\n");
+  EXPECT_EQ(problems_of(issuer + audience), "ringpost.conf:1: auth.oauth.issuer: nobody could check a token: auth.oauth.key_file is missing\n");
+  EXPECT_EQ(problems_of(keys), "ringpost.conf:1: auth.oauth.key_file: whose keys are they? auth.oauth.issuer is missing\n");
+  EXPECT_EQ(problems_of("auth.dovecot_socket = /run/dovecot/auth\n"), "accepted");
+  EXPECT_EQ(problems_of("auth.dovecot_socket = /run/dovecot/auth\nauth.scram = yes\n"),
+            "ringpost.conf:2: auth.scram: auth.scram needs keys that Dovecot does not tell: leave it, or auth.dovecot_socket\n");
+}
+
 }  // namespace
 }  // namespace ringpost::config

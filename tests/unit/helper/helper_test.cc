@@ -40,6 +40,8 @@ std::vector<SecretBytes> frames() {
   all.push_back(protocol::encode(8, Kind::post_report, protocol::WebRequest{"https://example.org/r", {kClient}, "zipped"}));
   all.push_back(protocol::encode(9, Kind::fetch_policy, WebAnswer{WebFault::none, 200, "text/plain", "version: STSv1"}));
   all.push_back(protocol::encode(10, Kind::post_report, WebAnswer{WebFault::redirect, 301, {}, {}}));
+  all.push_back(protocol::encode(11, Kind::check_token, protocol::LoginRequest{"submission", kClient, {}, "token"}));
+  all.push_back(protocol::encode(12, Kind::admit, protocol::LoginRequest{"submission", kClient, "anna", {}}));
   return all;
 }
 
@@ -56,7 +58,7 @@ TEST(Protocol, what_is_written_is_read_and_nothing_shorter_or_longer) {
   const auto request = protocol::decode_request(all[0].view());
   ASSERT_TRUE(request);
   EXPECT_EQ(request->login, "anna");
-  EXPECT_EQ(request->password, "secret");
+  EXPECT_EQ(request->secret, "secret");
   EXPECT_EQ(request->scope, "submission");
   EXPECT_EQ(request->client, kClient);
   const auto reply = protocol::decode_login_reply(Kind::check_password, all[2].view());
@@ -139,8 +141,12 @@ class Scripted {
       EXPECT_TRUE(header && request);
       if (garbage) waiting.push_back(SecretBytes{{std::byte{9}, std::byte{9}}});
       else if (header->kind == Kind::scram_keys) waiting.push_back(protocol::encode(header->id, protocol::KeysReply{some_keys(), {std::string{request->login}, {}}}));
-      else if (request->password == "right") waiting.push_back(protocol::encode(header->id, header->kind, protocol::LoginReply{true, {std::string{request->login}, {}}}));
-      else if (request->password == "busy") waiting.push_back(protocol::encode_status(header->id, header->kind, Status::busy));
+      else if (header->kind == Kind::admit || header->kind == Kind::check_token) {
+        const bool right = header->kind == Kind::admit || request->secret == "right";
+        const std::string login{header->kind == Kind::admit ? request->login : "owner"};
+        waiting.push_back(protocol::encode(header->id, header->kind, right ? protocol::LoginReply{true, {login, {}}} : protocol::LoginReply{}));
+      } else if (request->secret == "right") waiting.push_back(protocol::encode(header->id, header->kind, protocol::LoginReply{true, {std::string{request->login}, {}}}));
+      else if (request->secret == "busy") waiting.push_back(protocol::encode_status(header->id, header->kind, Status::busy));
       else waiting.push_back(protocol::encode(header->id, header->kind, protocol::LoginReply{}));
       if (waiting.size() < together) continue;
       for (; !waiting.empty(); waiting.pop_back()) (void)co_await ring_.send(socket, waiting.back().view());
@@ -162,7 +168,18 @@ class HelperClient : public ::testing::Test {
   }
   Task<void> ask(std::string login, std::string password) {
     auto answer = co_await client_.check_password({"submission", kClient}, login, password);
-    said_ += login + (!answer ? ":away " : *answer ? ":" + (*answer)->name + " " : ":no ");
+    tell(login, answer);
+  }
+  Task<void> ask_token(std::string token) {
+    auto answer = co_await client_.check_token({"submission", kClient}, token);
+    tell(token, answer);
+  }
+  Task<void> ask_admission(std::string login) {
+    auto answer = co_await client_.admit({"submission", kClient}, login);
+    tell(login, answer);
+  }
+  void tell(const std::string& asked, const Result<std::optional<Login>>& answer) {
+    said_ += asked + (!answer ? ":away " : *answer ? ":" + (*answer)->name + " " : ":no ");
   }
   Task<void> ask_keys(std::string login) {
     auto answer = co_await client_.scram_keys({"submission", kClient}, login);
@@ -193,6 +210,16 @@ TEST_F(HelperClient, answers_find_their_questions_in_any_order) {
   scope_.spawn(ask("d", "busy"));
   EXPECT_EQ(finish(), "d:away c:c b:no a:a ");
   EXPECT_EQ(helperd_->connections, 1u);
+}
+
+TEST_F(HelperClient, tokens_and_proven_logins_are_questions_of_their_own) {
+  helperd_.emplace(world_, address_);
+  scope_.spawn(ask_token("right"));
+  EXPECT_EQ(finish(), "right:owner ");
+  scope_.spawn(ask_token("wrong"));
+  EXPECT_EQ(finish(), "wrong:no ");
+  scope_.spawn(ask_admission("anna"));
+  EXPECT_EQ(finish(), "anna:anna ");
 }
 
 TEST_F(HelperClient, nobody_there_is_no_answer_and_the_next_question_tries_again) {

@@ -73,6 +73,40 @@ TEST(Auth, scram_is_offered_where_it_is_set_and_bound_to_the_channel) {
   EXPECT_EQ(client.ask("AUTH SCRAM-SHA-256 " + base64("y,,n=anna@our.test,r=abc")).substr(0, 3), "535") << "somebody took -PLUS away";
 }
 
+TEST(Auth, tokens_where_they_are_set) {
+  SubmissionBench without;
+  User stranger{without};
+  EXPECT_EQ(stranger.ask("AUTH OAUTHBEARER " + base64("n,,\1auth=Bearer annas.token\1\1")).substr(0, 3), "504");
+
+  config::Settings settings = with_certificate();
+  settings.auth.oauth.issuer = "https://id.test";
+  SubmissionBench bench{settings};
+  Client client(bench);
+  ASSERT_TRUE(client.start_tls());
+  client.begin();
+  EXPECT_NE(client.ask("EHLO client.test").find("250-AUTH OAUTHBEARER XOAUTH2 PLAIN LOGIN\r\n"), std::string::npos);
+
+  // RFC 7628 section 3.2.2: an error is a challenge, and ^A the answer to it.
+  EXPECT_EQ(client.ask("AUTH OAUTHBEARER " + base64("n,,\1auth=Bearer another\1\1")),
+            "334 " + base64(R"({"status":"invalid_token"})") + "\r\n");
+  EXPECT_EQ(client.ask("AQ==").substr(0, 3), "535");
+  EXPECT_EQ(client.ask("AUTH XOAUTH2 " + base64("user=anna@our.test\1auth=Bearer another\1\1")).substr(0, 4), "334 ");
+  EXPECT_EQ(client.ask("").substr(0, 3), "535");
+  EXPECT_EQ(client.ask("AUTH XOAUTH2 " + base64("user=bob@our.test\1auth=Bearer annas.token\1\1")).substr(0, 3), "535") << "as somebody else";
+  EXPECT_EQ(client.ask("AUTH OAUTHBEARER " + base64("n,a=bob@our.test,\1auth=Bearer annas.token\1\1")).substr(0, 3), "535");
+  bench.accounts.away = true;
+  EXPECT_EQ(client.ask("AUTH XOAUTH2 " + base64("user=anna@our.test\1auth=Bearer annas.token\1\1")).substr(0, 3), "454");
+  bench.accounts.away = false;
+  EXPECT_EQ(client.ask("AUTH XOAUTH2 " + base64("user=anna@our.test\1auth=Bearer annas.token\1\1")).substr(0, 3), "235");
+
+  User owner{bench};
+  EXPECT_EQ(owner.ask("AUTH OAUTHBEARER").substr(0, 4), "334 ");
+  EXPECT_EQ(owner.ask(base64("n,,\1host=mx.test\1port=587\1auth=Bearer annas.token\1\1")).substr(0, 3), "235") << "whoever the token names";
+  EXPECT_EQ(owner.submit("hello\r\n").substr(0, 3), "250");
+  EXPECT_EQ(bench.intake.stored.at(0).login, "Anna@our.test");
+  EXPECT_NE(bench.intake.stored.at(0).content.find("\r\n\t(authentication: oauthbearer)\r\n"), std::string::npos);
+}
+
 // RFC 5802 section 3: whatever a client sends as its nonce, the answer has its bound.
 TEST(Auth, a_nonce_of_any_length_does_no_harm) {
   config::Settings settings = with_certificate();

@@ -152,6 +152,14 @@ class OneAccount final : public helper::Authenticator {
     co_return helper::ScramAnswer{std::move(*keys), is_anna(login) ? anna() : helper::Login{std::string{login}, {}}};
   }
 
+  Task<Result<std::optional<helper::Login>>> check_token(helper::Visit, std::string_view token) override {
+    ++asked;
+    const bool right = token == "annas.token";
+    co_await ring_.sleep_for(delay);
+    if (away) co_return std::unexpected(Error{Errc::unavailable});
+    if (!right) co_return std::nullopt;
+    co_return anna();
+  }
   Task<Result<std::optional<helper::Login>>> admit(helper::Visit, std::string_view login) override {
     ++asked;
     co_await ring_.sleep_for(delay);
