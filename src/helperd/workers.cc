@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "ringpost/base/assert.hh"
+#include "ringpost/base/wipe_stack.hh"
 
 namespace ringpost::helperd {
 
@@ -41,6 +42,7 @@ void Workers::labour() {
     waiting_.pop_front();
     lock.unlock();
     job->work();
+    wipe_stack();
     lock.lock();
     finished_.push_back(job);
     const std::uint64_t one = 1;

@@ -13,6 +13,8 @@
 #include <csignal>
 #include <cstring>
 
+#include "ringpost/harden/process.hh"
+
 namespace ringpost::programs {
 
 namespace {
@@ -49,6 +51,7 @@ class Nanny {
 
   /// Returns when ringpostd is gone and the helper has ended.
   void run() {
+    if (const auto forbidden = harden::forbid_core_dumps(); !forbidden) log_.warning("a nanny could leave a core", {{"error", forbidden.error()}});
     sigset_t children;
     sigemptyset(&children);
     sigaddset(&children, SIGCHLD);

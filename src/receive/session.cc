@@ -1,5 +1,7 @@
 #include "receive/session.hh"
 
+#include <functional>
+
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -150,8 +152,7 @@ runtime::Task<void> Session::converse() {
       idle_ = false;
       if (!filled) co_return;
     }
-    smtp::LineStep step = reader_.next(input_.bytes());
-    input_.consume(step.consumed);
+    const smtp::LineStep step = next_line();
     if (step.status == smtp::LineStatus::need_more) continue;
     if (step.status == smtp::LineStatus::line) {
       smtp::CommandRules rules{.extended = state_.extended() || !state_.greeted(),
@@ -176,6 +177,17 @@ runtime::Task<void> Session::converse() {
   }
 }
 
+// Takes a line off the input. Where users log in it may hold a password: nothing of it stays here, but for the line that is handed out.
+smtp::LineStep Session::next_line() {
+  const smtp::LineStep step = reader_.next(input_.bytes());
+  const Bytes taken = input_.bytes().first(step.consumed);
+  const std::byte* line = step.text.data();
+  const bool is_here = !step.text.empty() && std::less_equal<>{}(taken.data(), line) && std::less<>{}(line, taken.data() + taken.size());
+  if (auth_of(listener_.role) != smtp::AuthOffer::none) wipe_line(is_here ? taken.first(static_cast<std::size_t>(line - taken.data())) : taken);
+  input_.consume(step.consumed);
+  return step;
+}
+
 // The whole line has this long, however slowly it drips (attack C16), and a transaction has its own end.
 void Session::expect_command(Duration patience) {
   command_deadline_ = ring_.now() + patience;
@@ -189,6 +201,7 @@ runtime::Task<void> Session::handle(const smtp::Command& command) {
   if (!may_introduce(command.verb)) co_return answer(replies::kNotAuthorized);
   // What the line itself has wrong comes after what the state has wrong: a RCPT without MAIL is 503 whatever its address is.
   smtp::Decision decision = state_.decide(command.verb);
+  if (command.verb == Verb::auth && !(command.ok() && decision.allowed())) wipe_line(as_bytes(command.argument));
   if (command.close || command.verb == Verb::alien) {
     open_ = false;
     co_return answer(command.refusal ? command.refusal : decision.refusal);

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "receive/reply_buffer.hh"
+#include "ringpost/base/secret.hh"
 #include "ringpost/config/settings.hh"
 #include "ringpost/receive/server.hh"
 #include "ringpost/sasl/exchange.hh"
@@ -23,6 +24,9 @@ struct ContentVerdict {
   smtp::Reply refusal{};  ///< code 0: keep it
   event::Reason reason = event::Reason::none;
 };
+
+/// What a client said is a secret, and lies in a buffer of ours that others will use after it.
+inline void wipe_line(Bytes text) { wipe({const_cast<std::byte*>(text.data()), text.size()}); }
 
 class Session {
  public:
@@ -49,6 +53,7 @@ class Session {
   bool within_budget();
   void accept_rcpt(std::string_view address);
   runtime::Task<void> verify_rcpt(const smtp::Command& command);
+  smtp::LineStep next_line();
   void expect_command(Duration patience);
   void refuse_line(const smtp::LineStep& step);
   void refuse_early_text();

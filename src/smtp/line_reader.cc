@@ -4,6 +4,7 @@
 #include <array>
 
 #include "ascii.hh"
+#include "ringpost/base/secret.hh"
 #include "ringpost/smtp/scanner.hh"
 
 namespace ringpost::smtp {
@@ -27,11 +28,19 @@ LineReader::LineReader(std::size_t line_bytes_max) : line_bytes_max_(line_bytes_
 
 void LineReader::set_line_bytes_max(std::size_t bytes) {
   RP_ASSERT(bytes >= 2 && bytes <= kExtendedLineBytesMax && carried_ == 0);
-  if (bytes != line_bytes_max_) carry_.reset();
+  if (bytes != line_bytes_max_) {
+    wipe_carry(line_bytes_max_);
+    carry_.reset();
+  }
   line_bytes_max_ = bytes;
 }
 
+void LineReader::wipe_carry(std::size_t size) {
+  if (carry_) wipe({carry_.get(), size});
+}
+
 void LineReader::reset() {
+  wipe_carry(carried_);
   carried_ = 0;
   skipped_ = 0;
   skipping_ = false;
@@ -82,6 +91,7 @@ LineStep LineReader::refuse(LineStatus status, Bytes consumed) {
   std::size_t from_carry = std::min(carried_, verb.size());
   copy_bytes(verb, {carry_.get(), from_carry});
   copy_bytes(MutableBytes{verb}.subspan(from_carry), consumed.first(std::min(consumed.size(), verb.size() - from_carry)));
+  wipe_carry(carried_);
   carried_ = 0;
   skipped_ = 0;
   skipping_ = true;

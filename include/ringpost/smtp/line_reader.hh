@@ -45,6 +45,10 @@ class LineReader {
  public:
   /// `line_bytes_max` includes CRLF; at most kExtendedLineBytesMax.
   explicit LineReader(std::size_t line_bytes_max = kCommandLineBytesMax);
+  LineReader(LineReader&&) noexcept = default;
+  LineReader& operator=(LineReader&&) noexcept = default;
+  /// Nothing of a line is left anywhere: it may have been a password.
+  ~LineReader() { wipe_carry(line_bytes_max_); }
 
   /// Looks for the next line at the start of `input`. Call again with the rest, `input.subspan(consumed)`.
   ///
@@ -61,6 +65,7 @@ class LineReader {
  private:
   LineStep refuse(LineStatus status, Bytes consumed);
   LineStep skip(Bytes input);
+  void wipe_carry(std::size_t size);
 
   std::size_t line_bytes_max_;
   std::size_t carried_ = 0;  ///< bytes of the current line in carry_
