@@ -75,7 +75,7 @@ TEST(Codec, each_unknown_number_has_its_verdict) {
   EXPECT_EQ(with(2, 5), Malformed::value);
   EXPECT_EQ(with(3, 1), Malformed::value);
   EXPECT_EQ(with(37, 0x80), Malformed::value);   // a time before 1970
-  EXPECT_EQ(with(41, 0x01), Malformed::fields);  // bit 24 is no field
+  EXPECT_EQ(with(41, 0x02), Malformed::fields);  // bit 25 is no field
   EXPECT_EQ(with(100, kReasonCount), Malformed::value);  // no such reason
   EXPECT_EQ(with(100, 0), Malformed::value);     // "none" is no reason
 }
