@@ -45,6 +45,7 @@ std::string words_for(const Key& key) {
     case Type::text: return "text";
     case Type::host_name: return "host name";
     case Type::path: return "path";
+    case Type::mailbox: return "mail address";
     case Type::address: return "IP:PORT";
     case Type::addresses: return "IP:PORT, …";
     case Type::networks: return "networks";
@@ -212,6 +213,21 @@ constexpr Key kTable[] = {
          .help = "Revocation lists, in PEM, of the authorities of tls.client_ca_file and of those below them. With it, a client's "
                  "certificate is good only as long as lists that are not out of date say nothing against it or its authorities. Read when it "
                  "changes, too. none: nothing is revoked."}),
+
+    key<FIELD(tls_report.contact)>(
+        {.name = "tls_report.contact",
+         .type = Type::mailbox,
+         .fallback = "none",
+         .auto_word = "none",
+         .help = "An address of ours that domains can write to about the reports they get from us: what became of TLS on the way to them, day "
+                 "by day, where their DNS says that they want to hear it (SMTP TLS Reporting, RFC 8460). none: nothing is counted and no "
+                 "report is sent."}),
+    key<FIELD(tls_report.organization)>(
+        {.name = "tls_report.organization",
+         .type = Type::text,
+         .fallback = "auto",
+         .auto_word = "auto",
+         .help = "The name by which such reports call us. auto: our hostname."}),
 
     key<FIELD(auth.password_file)>(
         {.name = "auth.password_file",

@@ -96,6 +96,19 @@ bool parse_next_hop(std::string_view text, std::uint16_t usual, Route& route) {
 }
 
 /// What clients are told: one line of a reply.
+/// The plain form alone: no quoted local part, no address literal.
+bool parse_mailbox(std::string_view text, std::string& out, std::string& reason) {
+  constexpr std::string_view kSpecials = "\"(),:;<>@[\\]";
+  constexpr std::size_t kLocalPartMax = 64;
+  const std::size_t at = text.find('@');
+  const std::string_view local = text.substr(0, at);
+  auto atom = [&](char c) { return c > 0x20 && c < 0x7f && kSpecials.find(c) == kSpecials.npos; };
+  if (at == text.npos || local.empty() || local.size() > kLocalPartMax || !std::ranges::all_of(local, atom) || !is_host_name(text.substr(at + 1)))
+    return refuse(reason, in_quotes(text) + " is no mail address");
+  out = text;
+  return true;
+}
+
 bool parse_rejection(std::string_view text, Route& out, std::string& reason) {
   constexpr std::size_t kTextMax = 400;
   auto printable_ascii = [](char c) { return c >= 0x20 && c < 0x7f; };
@@ -169,6 +182,7 @@ bool parse_value(const Key& key, std::string_view text, std::string& out, std::s
     out = text;
     return true;
   }
+  if (key.type == Type::mailbox) return parse_mailbox(text, out, reason);
   return key.type == Type::path ? parse_path(text, out, reason) : parse_host_name(text, out, reason);
 }
 

@@ -32,6 +32,7 @@ struct HopMemory {
 };
 
 class TlsSessions;
+struct SessionFacts;
 
 /// How a connection is to be secured.
 struct Security {
@@ -103,8 +104,10 @@ class Connection {
   bool is_for(smtp::TlsWish wish) const { return security_.wish == wish; }
   bool secured() const { return channel_ && channel_->secured(); }
   bool resumed() const { return secured() && channel_->handshake().resumed; }
-  /// What the host's certificate is worth, once it was seen.
-  tls::PeerVerdict peer() const { return channel_ && shaken_ ? channel_->handshake().peer : tls::PeerVerdict::none; }
+  /// For reports: what it came to when it was open, or failed for `trouble`.
+  SessionFacts facts(event::Reason trouble) const;
+  /// True once for each domain.
+  bool first_of(const std::string& domain);
   /// How it is secured, once that is decided.
   const std::optional<event::TlsResult>& tls_result() const { return tls_result_; }
   /// A Unix socket goes down in the books as this machine's LMTP port.
@@ -202,6 +205,7 @@ class Connection {
   Protection protection_;
   std::optional<event::TlsResult> tls_result_;
   std::string session_key_;
+  std::vector<std::string> carried_;  // domains that first_of() was asked about
   Fd socket_;
   std::unique_ptr<tls::Channel> channel_;
   runtime::Chunk input_;

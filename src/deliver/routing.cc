@@ -17,6 +17,8 @@ constexpr std::size_t kLookUpsAtOnce = 32;
 // Mail of a route that holds is looked at this often; a change of settings brings it back at once.
 constexpr Duration kHoldPause = std::chrono::minutes(10);
 constexpr std::size_t kParkedMax = 100'000;
+// A way without a policy that there should be is looked for again after this.
+constexpr Duration kTroublePause = std::chrono::minutes(5);
 constexpr std::size_t kKnownMax = 200'000;
 
 // 550 5.7.1, as RCPT would have been answered.
@@ -152,6 +154,8 @@ runtime::Task<void> Deliverer::look_up(Way& way, std::size_t& running, runtime::
     const bool may_have_policy = way.tls == config::TlsPolicy::automatic || way.tls == config::TlsPolicy::mta_sts;
     if (mx && way.hosts && may_have_policy && surroundings_.policies && !all_bound(way.hosts->proofs))
       way.sts = co_await surroundings_.policies->sts_policy(way.domain);
+    // A policy that could not be had may be to be had soon.
+    if (way.hosts && way.sts.trouble && !way.sts.cached) way.hosts->expires = std::min(way.hosts->expires, surroundings_.ring.now() + kTroublePause);
   } else {
     way.hosts = std::unexpected(NoHosts{{.verdict = Verdict::deferred, .reason = event::Reason::dns_temporary}, surroundings_.ring.now()});
   }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "deliver/connection.hh"
+#include "deliver/session_facts.hh"
 #include "deliver/tls_sessions.hh"
 
 namespace ringpost::deliver {
@@ -157,6 +158,22 @@ runtime::Task<Outcome> Connection::shake_hands() {
 Outcome Connection::takes_duty() const {
   if (security_.wish != smtp::TlsWish::required || capabilities_.require_tls || !target_.is_ip()) return {};
   return std::unexpected(unmet(30, "The next hop does not offer REQUIRETLS, and the message demands it"));
+}
+
+SessionFacts Connection::facts(event::Reason trouble) const {
+  SessionFacts facts{.asked = security_.policy, .proof = proof_, .tls = tls_result_, .trouble = trouble};
+  if (channel_ && shaken_) facts.peer = channel_->handshake().peer;
+  if (target_.is_ip()) facts.host = target_.ip();
+  if (!socket_) return facts;
+  const Result<SocketAddress> own = ring_.local_address(socket_);
+  if (own && own->is_ip()) facts.own = own->ip();
+  return facts;
+}
+
+bool Connection::first_of(const std::string& domain) {
+  if (std::ranges::find(carried_, domain) != carried_.end()) return false;
+  carried_.push_back(domain);
+  return true;
 }
 
 // The mail stays ours: an hour later the hop may be well again (RFC 3463 sections 3.8, X.7.4 and X.7.5).

@@ -51,6 +51,7 @@ struct Site {
   std::vector<std::string> names;        ///< of its hosts, for limits that name them
   std::vector<SocketAddress> addresses;  ///< in the order of trying
   Protocol protocol = Protocol::smtp;
+  bool by_mx = false;                    ///< DNS names its hosts
   config::TlsPolicy tls = config::TlsPolicy::automatic;
   std::string tls_name;                  ///< who its hosts are to be
   std::shared_ptr<const Proofs> proofs;  ///< what DNS proves of them

@@ -32,6 +32,7 @@ Site& Deliverer::site_of(const Way& way) {
     site = std::make_unique<Site>(surroundings_.ring, std::move(key), id);
     site->names = way.domain.empty() ? std::vector{way.route->host} : way.hosts->names;
     site->protocol = way.route->kind == config::Route::Kind::lmtp ? Protocol::lmtp : Protocol::smtp;
+    site->by_mx = way.route->kind == config::Route::Kind::mx;
     site->tls = way.tls;
     site->tls_name = way.tls_name;
     site->shows = way.shows;

@@ -1,8 +1,11 @@
 // One connection's life: job after job, a while of idleness, the end.
 #include <algorithm>
 
+#include "deliver/session_facts.hh"
 #include "deliver/site.hh"
+#include "ringpost/config/domains.hh"
 #include "ringpost/deliver/deliverer.hh"
+#include "ringpost/policy/recipients.hh"
 
 namespace ringpost::deliver {
 
@@ -83,9 +86,10 @@ runtime::Task<bool> Deliverer::deliver_one(Site& site, std::unique_ptr<Connectio
     leg_over(message, job.split, outgoing->get(), &attempt, kNever);
     co_return true;
   }
+  const std::vector<std::string> domains = reported_domains(site, **outgoing, message, attempt);
   bool reached = true, tried = false;
   for (Next next = Next::fresh_connection; next != Next::done; tried = true) {
-    auto opened = co_await ensure_open(site, connection, attempt, (*outgoing)->tls_wish());
+    auto opened = co_await ensure_open(site, connection, attempt, (*outgoing)->tls_wish(), domains);
     reached = opened.has_value();
     // Who asks for more than the others do is not told by their connections that it is there.
     const bool plain = (*outgoing)->tls_wish() != smtp::TlsWish::required;
@@ -97,6 +101,7 @@ runtime::Task<bool> Deliverer::deliver_one(Site& site, std::unique_ptr<Connectio
     }
     if (!reached) attempt.give_rest(message, opened.error().as_result());
     if (!reached) break;
+    report_session(*connection, domains, event::Reason::none);
     next = co_await connection->deliver(**outgoing, message, attempt);
   }
   if (reached) message_went(site, connection->broken());
@@ -106,7 +111,7 @@ runtime::Task<bool> Deliverer::deliver_one(Site& site, std::unique_ptr<Connectio
 
 // A usable connection in `connection`, or why there is none; `attempt` gets the host that was tried last.
 runtime::Task<std::expected<void, Trouble>> Deliverer::ensure_open(Site& site, std::unique_ptr<Connection>& connection, Attempt& attempt,
-                                                                    smtp::TlsWish wish) {
+                                                                    smtp::TlsWish wish, const std::vector<std::string>& domains) {
   if (connection && connection->usable() && connection->is_for(wish)) co_return std::expected<void, Trouble>{};
   co_await close(site, connection);
   metrics::ShardMetrics& metrics = surroundings_.metrics;
@@ -140,6 +145,7 @@ runtime::Task<std::expected<void, Trouble>> Deliverer::ensure_open(Site& site, s
     // A host that may do another time weighs more than one that never will.
     if (!trouble || opened.error().verdict == RecipientResult::Verdict::deferred) trouble = opened.error();
     const Trouble& last = opened.error();
+    if (!connection->session_failed()) report_session(*connection, domains, last.reason);
     metrics.delivery_connection_failures.add();
     const bool login = last.reason == event::Reason::hop_login_refused || last.reason == event::Reason::hop_login_impossible;
     if (login) metrics.delivery_login_failures.add();
@@ -169,6 +175,30 @@ runtime::Task<std::expected<void, Trouble>> Deliverer::ensure_open(Site& site, s
   if (!cutting_ && wish != smtp::TlsWish::required) site_failed(site, refused ? settings_->retry.first : Duration{});
   if (trouble && addresses.size() > kAddressesTried) trouble->verdict = RecipientResult::Verdict::deferred;  // the others are next
   co_return std::unexpected(std::move(trouble).value_or(Trouble{.reason = event::Reason::connection_lost}));
+}
+
+// Those of the recipients that wait, if anybody wants to hear what becomes of a connection for them.
+std::vector<std::string> Deliverer::reported_domains(const Site& site, const Outgoing& outgoing, const queue::Message& message,
+                                                     const Attempt& attempt) const {
+  std::vector<std::string> domains;
+  // What a sender wished is not what the domain asks for.
+  if (outgoing.tls_wish() != smtp::TlsWish::none) return domains;
+  if (!site.by_mx || !surroundings_.sessions || !surroundings_.sessions->listens()) return domains;
+  for (std::size_t slot = 0; slot < attempt.results.size(); ++slot) {
+    const std::size_t recipient = attempt.recipient(slot);
+    if (message.recipients[recipient].state != queue::State::waiting) continue;
+    const std::string domain{config::LowerDomain{policy::domain_of(outgoing.recipient(recipient))}.text()};
+    if (!domain.empty() && std::ranges::find(domains, domain) == domains.end()) domains.push_back(domain);
+  }
+  return domains;
+}
+
+void Deliverer::report_session(Connection& connection, const std::vector<std::string>& domains, event::Reason trouble) {
+  for (const std::string& domain : domains) {
+    if (!connection.first_of(domain)) continue;
+    const StsPolicy sts = surroundings_.policies ? surroundings_.policies->known_policy(domain) : StsPolicy{};
+    if (auto session = session_of(domain, connection.facts(trouble), sts)) surroundings_.sessions->on_session(std::move(*session));
+  }
 }
 
 runtime::Task<void> Deliverer::close(Site& site, std::unique_ptr<Connection>& connection) {

@@ -67,6 +67,9 @@ std::string Operations::status() {
   json.field("delivered", sum(&Metrics::recipients_delivered));
   json.field("deferred", sum(&Metrics::recipients_deferred));
   json.field("failed", sum(&Metrics::recipients_failed));
+  json.key("tls_reports_waiting");
+  if (const std::int64_t by_mail = sum(&Metrics::tls_reports_by_mail); by_mail == 0) json.null();
+  else json.text(std::to_string(by_mail) + " were wanted by mail alone, and not sent: that waits for DKIM signing");
   json.key("totals");
   json.raw(metrics::json_totals(metrics_));
   json.end_object();

@@ -20,6 +20,7 @@
 #include "shard/reporter.hh"
 #include "shard/staging.hh"
 #include "shard/sts_policies.hh"
+#include "shard/tls_reporter.hh"
 #include "shard/transport_keeper.hh"
 
 namespace ringpost::shard {
@@ -49,7 +50,8 @@ struct Shard::World final : outbox::Listener, control::Handover, MeshBox::Handle
         tls(ring),
         permits(ring, mesh),
         hosts(ring, *settings),
-        policies({ring, hosts.resolver(), hosts.finder(), helper, shared.transport.policies, metrics, shared.log}, *settings) {
+        policies({ring, hosts.resolver(), hosts.finder(), helper, shared.transport.policies, metrics, shared.log}, *settings),
+        tls_reports({ring, hosts.resolver(), hosts.finder(), helper, shared.transport.sessions, metrics, shared.log}, settings) {
     if (!options.work_table.empty()) work.emplace(options.work_table);
   }
 
@@ -110,6 +112,7 @@ struct Shard::World final : outbox::Listener, control::Handover, MeshBox::Handle
   PermitDesk permits;
   DnsHosts hosts;
   StsPolicies policies;
+  TlsReporter tls_reports;
   std::unique_ptr<TransportKeeper> keeper;  // of one shard, for all
   std::unique_ptr<AuditTrail> trail;
   std::unique_ptr<MailSource> source;
@@ -146,7 +149,7 @@ runtime::Task<std::expected<void, std::string>> Shard::World::open() {
   source = std::make_unique<MailSource>(source_parts, settings);
   reporter = std::make_unique<Reporter>(source_parts, *source, options.spool.store, settings);
   deliverer = std::make_unique<deliver::Deliverer>(
-      deliver::Surroundings{ring, queue, *source, permits, metrics, shared.log, seed ^ 1, options.count, &hosts, &policies}, settings);
+      deliver::Surroundings{ring, queue, *source, permits, metrics, shared.log, seed ^ 1, options.count, &hosts, &policies, &tls_reports}, settings);
   callouts = std::make_unique<deliver::Callouts>(ring, *deliverer, metrics, shared.log, hash_key, settings);
   verifier = std::make_unique<CalloutVerifier>(*callouts, settings);
   secure_deliveries();
@@ -165,6 +168,7 @@ runtime::Task<std::expected<void, std::string>> Shard::World::open() {
   if (keeper) {
     keeper->start();
     policies.keep_fresh();
+    tls_reports.start_sending();
   }
   deliverer->start();
   reporter->start();
@@ -238,6 +242,7 @@ void Shard::World::reconfigure(std::shared_ptr<const config::Settings> to) {
   view->reconfigure(settings);
   hosts.reconfigure(*settings);
   policies.reconfigure(*settings);
+  tls_reports.reconfigure(settings);
   deliverer->reconfigure(settings);
   callouts->reconfigure(settings);
   secure_deliveries();
@@ -257,6 +262,7 @@ runtime::Task<void> Shard::World::stop(Duration patience) {
   if (server) co_await server->stop(ring.now() + patience / 2);
   co_await hosts.stop();  // an operator may wait for it
   co_await policies.stop();
+  co_await tls_reports.stop();
   if (callouts) co_await callouts->stop();
   if (view) view->stop();
   if (control) co_await control->stop();  // operators' orders write to the log

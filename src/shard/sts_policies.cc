@@ -121,6 +121,16 @@ void StsPolicies::note_failure(const std::string& domain, std::string id, StsTro
   failures_.insert_or_assign(domain, Failure{std::move(id), std::move(trouble), parts_.ring.now() + kFailurePause});
 }
 
+StsPolicy StsPolicies::known_policy(const std::string& domain) {
+  const std::optional<std::string> ascii = dns::to_ascii(domain);
+  if (!wanted_ || !ascii) return {};
+  StsPolicy known{parts_.cache.find(*ascii, now()), std::nullopt};
+  if (known.cached && !known.cached->is_valid(now())) known.cached = nullptr;
+  const auto failure = failures_.find(*ascii);
+  if (failure != failures_.end() && parts_.ring.now() < failure->second.until) known.trouble = failure->second.trouble;
+  return known;
+}
+
 Task<void> StsPolicies::renew() {
   while (!stopping_) {
     (void)co_await changed_.wait(parts_.ring.now() + kRenewEvery);

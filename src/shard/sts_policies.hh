@@ -43,6 +43,7 @@ class StsPolicies final : public deliver::PolicyFinder {
   /// From now on policies are renewed before they end, also while no mail asks for them. For one shard.
   void keep_fresh() { scope_.spawn(renew()); }
   runtime::Task<deliver::StsPolicy> sts_policy(std::string domain) override;
+  deliver::StsPolicy known_policy(const std::string& domain) override;
   void reconfigure(const config::Settings& settings) { wanted_ = settings.tls.mta_sts; }
   runtime::Task<void> stop();
 

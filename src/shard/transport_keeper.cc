@@ -5,8 +5,9 @@ namespace ringpost::shard {
 using runtime::Task;
 
 namespace {
-// What a crash may forget.
+// What a crash may forget: policies of so long, and sessions, which change all the time, of some times that.
 constexpr Duration kWriteEvery = std::chrono::seconds(5);
+constexpr unsigned kSessionsEvery = 12;
 }  // namespace
 
 Task<void> TransportKeeper::read() {
@@ -14,12 +15,17 @@ Task<void> TransportKeeper::read() {
   const bool sound = policies && memory_.policies.decode(*policies, now());
   if (!sound && (policies || policies.error().code != Errc::not_found))
     complain("MTA-STS policies of the last start cannot be read, and are asked for anew", policies ? Error{Errc::corrupt} : policies.error());
+  auto sessions = co_await sessions_.read();
+  const bool counted = sessions && memory_.sessions.decode(*sessions);
+  if (!counted && (sessions || sessions.error().code != Errc::not_found))
+    complain("what reports about TLS are made of cannot be read, and is counted anew", sessions ? Error{Errc::corrupt} : sessions.error());
 }
 
 Task<void> TransportKeeper::keep() {
-  while (!stopping_) {
+  for (unsigned turn = 1; !stopping_; ++turn) {
     (void)co_await stop_.wait(ring_.now() + kWriteEvery);
     co_await write_policies();
+    if (stopping_ || turn % kSessionsEvery == 0) co_await write_sessions();
   }
 }
 
@@ -30,6 +36,15 @@ Task<void> TransportKeeper::write_policies() {
   const Result<> written = co_await policies_.replace(encoded);
   if (written) policies_written_ = revision;
   else complain("MTA-STS policies cannot be written down", written.error());
+}
+
+Task<void> TransportKeeper::write_sessions() {
+  const std::uint64_t revision = memory_.sessions.revision();
+  if (revision == sessions_written_) co_return;
+  const std::vector<std::byte> encoded = memory_.sessions.encode();
+  const Result<> written = co_await sessions_.replace(encoded);
+  if (written) sessions_written_ = revision;
+  else complain("what reports about TLS are made of cannot be written down", written.error());
 }
 
 void TransportKeeper::complain(Literal about, Error why) {

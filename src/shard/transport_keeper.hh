@@ -16,8 +16,8 @@ namespace ringpost::shard {
 class TransportKeeper {
  public:
   TransportKeeper(runtime::Ring& ring, Log& log, TransportMemory& memory, const std::string& directory, const StoreId& store, Bytes metadata_key32)
-      : ring_(ring), log_(log), memory_(memory), policies_(ring, directory, SealedFile::Content::mta_sts, store, metadata_key32), scope_(ring),
-        stop_(ring) {}
+      : ring_(ring), log_(log), memory_(memory), policies_(ring, directory, SealedFile::Content::mta_sts, store, metadata_key32),
+        sessions_(ring, directory, SealedFile::Content::tls_reports, store, metadata_key32), scope_(ring), stop_(ring) {}
 
   runtime::Task<void> read();
   void start() { scope_.spawn(keep()); }
@@ -27,14 +27,15 @@ class TransportKeeper {
  private:
   runtime::Task<void> keep();
   runtime::Task<void> write_policies();
+  runtime::Task<void> write_sessions();
   std::chrono::sys_seconds now() const { return std::chrono::floor<std::chrono::seconds>(ring_.wall_now()); }
   void complain(Literal about, Error why);
 
   runtime::Ring& ring_;
   Log& log_;
   TransportMemory& memory_;
-  SealedFile policies_;
-  std::uint64_t policies_written_ = 0;  // revision
+  SealedFile policies_, sessions_;
+  std::uint64_t policies_written_ = 0, sessions_written_ = 0;  // revisions
   runtime::Scope scope_;
   runtime::Signal stop_;
   bool stopping_ = false;

@@ -36,9 +36,13 @@ std::optional<std::string> percent_decoded(std::string_view text) {
   return decoded;
 }
 
+constexpr std::string_view kHttps = "https://";
+
+std::string_view authority_of(std::string_view rest) { return rest.substr(0, rest.find_first_of("/?#")); }
+
 /// The host of an https URI, which names no user.
 bool names_host(std::string_view rest) {
-  std::string_view authority = rest.substr(0, rest.find_first_of("/?#"));
+  std::string_view authority = authority_of(rest);
   const std::size_t colon = authority.find(':');
   if (colon != authority.npos) {
     const std::string_view port = authority.substr(colon + 1);
@@ -50,7 +54,7 @@ bool names_host(std::string_view rest) {
 
 std::optional<ReportTarget> parse_target(std::string_view uri) {
   if (uri.find_first_of(" \t!") != uri.npos) return std::nullopt;
-  if (const auto rest = without_scheme(uri, "https://")) {
+  if (const auto rest = without_scheme(uri, kHttps)) {
     if (!names_host(*rest)) return std::nullopt;
     return ReportTarget{ReportTarget::Kind::https, std::string{uri}};
   }
@@ -63,6 +67,11 @@ std::optional<ReportTarget> parse_target(std::string_view uri) {
 }
 
 }  // namespace
+
+std::string_view host_of(const ReportTarget& target) {
+  const std::string_view authority = authority_of(std::string_view{target.text}.substr(kHttps.size()));
+  return authority.substr(0, authority.find(':'));
+}
 
 std::vector<ReportTarget> parse_tlsrpt_records(std::span<const std::string> records) {
   std::vector<ReportTarget> targets;

@@ -208,6 +208,11 @@ struct Settings {
     std::shared_ptr<const tls::TrustStore> clients;
   } tls;
 
+  struct TlsReport {
+    std::string contact;       ///< empty: nothing is counted, and nobody gets a report
+    std::string organization;  ///< empty: the host name
+  } tls_report;
+
   struct Auth {
     std::string password_file;
     bool scram = false;

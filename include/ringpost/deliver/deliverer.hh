@@ -49,6 +49,7 @@ struct Surroundings {
   std::size_t shards = 1;       ///< how many share the limits that count for all of them
   HostFinder* hosts = nullptr;  ///< null: nothing but addresses can be routed to
   PolicyFinder* policies = nullptr;  ///< null: nobody has one
+  SessionListener* sessions = nullptr;  ///< null: nobody wants reports
 };
 
 /// Relays to next hops: each set of hosts is a *site* with jobs, connections, permits and back-off of its own.
@@ -159,7 +160,9 @@ class Deliverer {
   runtime::Task<void> work(Site& site);
   runtime::Task<bool> deliver_one(Site& site, std::unique_ptr<Connection>& connection, Job job, Attempt& attempt);
   runtime::Task<std::expected<void, Trouble>> ensure_open(Site& site, std::unique_ptr<Connection>& connection, Attempt& attempt,
-                                                           smtp::TlsWish wish);
+                                                           smtp::TlsWish wish, const std::vector<std::string>& domains);
+  std::vector<std::string> reported_domains(const Site& site, const Outgoing& outgoing, const queue::Message& message, const Attempt& attempt) const;
+  void report_session(Connection& connection, const std::vector<std::string>& domains, event::Reason trouble);
   runtime::Task<void> close(Site& site, std::unique_ptr<Connection>& connection);
 
   Surroundings surroundings_;

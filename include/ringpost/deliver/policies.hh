@@ -8,7 +8,7 @@
 
 #include "ringpost/runtime/task.hh"
 #include "ringpost/transport/mta_sts.hh"
-#include "ringpost/transport/tls_report.hh"
+#include "ringpost/transport/tls_counts.hh"
 
 namespace ringpost::deliver {
 
@@ -31,6 +31,17 @@ class PolicyFinder {
   virtual ~PolicyFinder() = default;
   /// Of a recipients' domain, in lower case. Asks DNS, and waits for the web when there is a policy and none of it is known.
   virtual runtime::Task<StsPolicy> sts_policy(std::string domain) = 0;
+  /// The same without asking anybody.
+  virtual StsPolicy known_policy(const std::string& domain) = 0;
+};
+
+/// Hears what connections to mail hosts came to, for those who want reports of it (RFC 8460).
+class SessionListener {
+ public:
+  virtual ~SessionListener() = default;
+  virtual bool listens() const = 0;
+  /// Once for each connection and each domain whose recipients it carried, or was to carry.
+  virtual void on_session(transport::TlsSession session) = 0;
 };
 
 }  // namespace ringpost::deliver

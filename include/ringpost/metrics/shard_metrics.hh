@@ -53,6 +53,9 @@
   GAUGE(dns_validating, "1 while the resolvers were found to validate and are believed: without that there is no DANE.")   \
   COUNTER(sts_policies_fetched, "MTA-STS policies fetched from domains' web servers.")                                    \
   COUNTER(sts_fetches_failed, "Fetches of MTA-STS policies that failed; what is cached goes on holding.")                 \
+  COUNTER(tls_reports_sent, "Reports about TLS that domains' web servers took.")                                          \
+  COUNTER(tls_reports_failed, "Reports about TLS given up after several attempts.")                                       \
+  COUNTER(tls_reports_by_mail, "Reports about TLS that domains want by mail alone, which cannot be signed yet: not sent.") \
   GAUGE(delivery_connections_open, "Connections to next hops now open.")                                                  \
   HISTOGRAM(delivery_latency, "Time from accepting a message to a recipient's final outcome.")                            \
   COUNTER(commit_groups, "Commit groups made durable.")                                                                   \

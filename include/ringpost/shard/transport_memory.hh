@@ -3,12 +3,14 @@
 
 #include "ringpost/base/units.hh"
 #include "ringpost/transport/sts_cache.hh"
+#include "ringpost/transport/tls_counts.hh"
 
 namespace ringpost::shard {
 
 /// Threads: any.
 struct TransportMemory {
   transport::StsCache policies{64_MiB};
+  transport::TlsCounts sessions;
 };
 
 }  // namespace ringpost::shard

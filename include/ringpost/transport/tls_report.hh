@@ -28,6 +28,9 @@ struct ReportTarget {
 /// "v=TLSRPTv1;", be in the grammar, and name a target of a kind we know; otherwise nobody wants a report (section 3).
 std::vector<ReportTarget> parse_tlsrpt_records(std::span<const std::string> records);
 
+/// The host of an https target's URI.
+std::string_view host_of(const ReportTarget& target);
+
 /// The registered result types (section 4.3).
 enum class ResultType : std::uint8_t {
   starttls_not_supported,
