@@ -15,6 +15,9 @@ namespace {
 
 // RFC 8461 section 3.3: "five minutes or longer".
 constexpr Duration kFailurePause = std::chrono::minutes(5);
+// When it is not the web's fault but ours: helperd is away, or has too much to do.
+constexpr Duration kOwnFailurePause = std::chrono::seconds(30);
+constexpr std::string_view kUnavailable = "unavailable";
 constexpr std::size_t kFailuresMax = 10'000;
 // Policies that end without mail to their domains are looked for this often, so many at a time.
 constexpr Duration kRenewEvery = std::chrono::minutes(10);
@@ -100,7 +103,7 @@ Task<std::expected<transport::Policy, StsTrouble>> StsPolicies::fetch(const std:
   std::vector<IpAddress> addresses = co_await parts_.hosts.addresses("mta-sts." + domain);
   if (addresses.empty()) co_return std::unexpected(trouble_of(helper::WebFault::no_address));
   auto answer = co_await parts_.web.fetch_policy(domain, std::move(addresses));
-  if (!answer) co_return std::unexpected(StsTrouble{ResultType::sts_policy_fetch_error, "unavailable"});
+  if (!answer) co_return std::unexpected(StsTrouble{ResultType::sts_policy_fetch_error, std::string{kUnavailable}});
   if (answer->fault != helper::WebFault::none) co_return std::unexpected(trouble_of(answer->fault));
   auto policy = transport::parse_policy_response(answer->status, answer->content_type, answer->body);
   if (!policy) co_return std::unexpected(trouble_of(policy.error()));
@@ -118,7 +121,8 @@ void StsPolicies::note_failure(const std::string& domain, std::string id, StsTro
   if (auto suppressed = failure_log_.admit(parts_.ring.now()))
     parts_.log.warning("the MTA-STS policy of a domain cannot be had", {{"why", OperatorText{trouble.reason}}, {"suppressed", *suppressed}});
   if (failures_.size() >= kFailuresMax) failures_.clear();
-  failures_.insert_or_assign(domain, Failure{std::move(id), std::move(trouble), parts_.ring.now() + kFailurePause});
+  const Instant until = parts_.ring.now() + (trouble.reason == kUnavailable ? kOwnFailurePause : kFailurePause);
+  failures_.insert_or_assign(domain, Failure{std::move(id), std::move(trouble), until});
 }
 
 StsPolicy StsPolicies::known_policy(const std::string& domain) {

@@ -100,6 +100,18 @@ TEST(Sandbox, a_helper_has_no_internet) {
   })));
 }
 
+TEST(Sandbox, a_helper_that_looks_outward_has_and_is_a_helper_otherwise) {
+  EXPECT_TRUE(went_well(in_child([] {
+    if (!restrict_calls(Role::outward, OnAttack::fail)) return 1;
+    for (int family : {AF_INET, AF_INET6, AF_UNIX})
+      if (::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0) < 0) return 2;
+    for (int family : {AF_PACKET, AF_NETLINK, AF_VSOCK})
+      if (!failed(::socket(family, SOCK_RAW, 0), EPERM)) return 3;
+    char* arguments[] = {nullptr};
+    return failed(::execve("/bin/true", arguments, nullptr), EPERM) ? 0 : 4;
+  })));
+}
+
 TEST(Sandbox, threads_that_run_already_are_restricted_too) {
   EXPECT_TRUE(went_well(in_child([] {
     std::atomic<int> stage{0};

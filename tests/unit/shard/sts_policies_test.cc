@@ -46,7 +46,7 @@ class Sts : public testing::TransportWorld {
     return answer.trouble ? text + ", " + answer.trouble->reason : text;
   }
   /// Until what goes on beside the answer is over.
-  void settle() { world_.run_for(minutes{1}); }
+  void settle() { world_.run_for(seconds{25}); }
 
   transport::StsCache cache_{1 << 20};
   StsPolicies policies_;
@@ -119,6 +119,11 @@ TEST_F(Sts, a_policy_that_holds_outlives_whatever_is_blocked) {
   EXPECT_EQ(ask(), "enforce 1");
   settle();
   EXPECT_EQ(ask(), "enforce 1, unavailable");
+  EXPECT_EQ(web_.asked["a.example"], 2u);
+  world_.run_for(seconds{30});  // it is our own fault, and soon mended
+  EXPECT_EQ(ask(), "enforce 1");
+  world_.run_for(seconds{1});
+  EXPECT_EQ(web_.asked["a.example"], 3u);
   zone_.remove("_mta-sts.a.example");
   EXPECT_EQ(ask(), "enforce 1");
   zone_.habit("_mta-sts.a.example", dns::Habit::silent);

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "../drive.hh"
+#include "ringpost/sim/disk.hh"
 
 namespace ringpost::shard {
 namespace {
