@@ -64,6 +64,7 @@ TEST(Attacks, T6_each_trouble_with_tls_has_its_type) {
       {"no root", refused(PeerVerdict::unknown_issuer), enforce, "sts: certificate-not-trusted (unknown_issuer)"},
       {"chain missing or wrong", refused(PeerVerdict::bad_chain), enforce, "sts: certificate-not-trusted (bad_chain)"},
       {"not yet valid", refused(PeerVerdict::not_yet_valid), enforce, "sts: validation-failure (not_yet_valid)"},
+      {"SHA-1, a short key", refused(PeerVerdict::weak), enforce, "sts: validation-failure (weak)"},
       {"host not named", failed(plain, Policy::mta_sts, Shortfall::sts_mx, Reason::sts_mx_mismatch), enforce, "sts: validation-failure (mx_not_in_policy)"},
       {"not offered", failed(plain, Policy::mta_sts, Shortfall::not_offered, Reason::tls_not_offered), enforce, "sts: starttls-not-supported"},
       {"no handshake", failed(plain, Policy::mta_sts, Shortfall::failed, Reason::tls_failed), enforce, "sts: validation-failure (tls_failed)"},
