@@ -188,8 +188,8 @@ constexpr Key kTable[] = {
          .fallback = "none",
          .auto_word = "none",
          .help = "Revocation lists, in PEM, of authorities that certify next hops. Where one that must be verified has a certificate, or an "
-                 "authority on its way, that is on its issuer's list, or that list is out of date, its mail waits; an issuer without a list here "
-                 "is believed. Read at start, at a reload and when it changes. TLSA records of usage 3 and web servers do not ask for it."}),
+                 "authority on its way, that is on its issuer's list, its mail waits; an issuer without a list here is believed, but while one of "
+                 "the lists is out of date. Read at start, at a reload and when it changes. TLSA records of usage 3 and web servers do not ask for it."}),
     key<FIELD(tls.mta_sts)>(
         {.name = "tls.mta_sts",
          .type = Type::boolean,

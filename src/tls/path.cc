@@ -48,13 +48,18 @@ class RevocationLists {
   }
   void load() {
     std::erase_if(waiting_, [&](Bytes list) {
-      return wolfSSL_CertManagerLoadCRLBuffer(manager_, raw(list), static_cast<long>(list.size()), WOLFSSL_FILETYPE_ASN1) == WOLFSSL_SUCCESS;
+      const int result = wolfSSL_CertManagerLoadCRLBuffer(manager_, raw(list), static_cast<long>(list.size()), WOLFSSL_FILETYPE_ASN1);
+      too_old_ |= result == CRL_CERT_DATE_ERR || result == ASN_AFTER_DATE_E;
+      return result == WOLFSSL_SUCCESS;
     });
   }
+  /// One is out of date: nobody knows what stands in its successor.
+  bool too_old() const { return too_old_; }
 
  private:
   WOLFSSL_CERT_MANAGER* manager_;
   std::vector<Bytes> waiting_;
+  bool too_old_ = false;
 };
 
 }  // namespace
@@ -85,7 +90,7 @@ PeerVerdict verify_path(std::span<const Bytes> anchors, PeerChain chain, std::sp
   for (auto at = path.rbegin(); at != path.rend() && verdict == PeerVerdict::ok; ++at) {
     const int result = verify(manager.get(), chain[*at]);
     // Whether there is a list is asked last: all else is good then.
-    if (result != CRL_MISSING || unlisted == Unlisted::refused) verdict = verdict_of(result);
+    if (result != CRL_MISSING || unlisted == Unlisted::refused || lists.too_old()) verdict = verdict_of(result);
     if (verdict == PeerVerdict::ok && *at != 0) verdict = verdict_of(load(manager.get(), chain[*at]));
     lists.load();
   }

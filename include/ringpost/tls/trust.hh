@@ -52,8 +52,7 @@ class TrustStore {
   /// Errors: text for the operator; there is not one usable certificate in it.
   static std::expected<TrustStore, std::string> read(Bytes pem, crypto::LibraryWorld& world);
   /// From here on, whatever leads to a root must be covered by revocation lists (CRLs, RFC 5280 section 5) of a PEM file, which are to
-  /// come from each authority on the way; with Unlisted::believed from those alone that have one there. A list that is too old is none that
-  /// anybody can be believed by.
+  /// come from each authority on the way; with Unlisted::believed from those alone that have one there, unless a list is too old.
   /// Errors: text for the operator; there is not one list in it, or one that cannot be read.
   std::expected<void, std::string> revoke_by(Bytes pem, Unlisted unlisted = Unlisted::refused);
   TrustStore(TrustStore&&) noexcept;
