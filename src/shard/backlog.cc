@@ -278,7 +278,7 @@ runtime::Task<Result<std::size_t>> Backlog::take_up_page() {
     query_ = {.before = wall_now + kSoon, .limit = page_rows_};
     if (now >= look_far_) {
       look_far_ = now + kFarInterval;
-      const Duration far = std::max(options_.longest_wait, options_.longest_hold) + kFarInterval;
+      const Duration far = options_.longest_wait + kFarInterval;
       query_ = {.from = wall_now + (jumps().went_back() ? kSoon : far), .before = WallTime::max(), .limit = page_rows_};
     }
   }
