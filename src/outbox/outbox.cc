@@ -72,6 +72,7 @@ runtime::Task<void> Outbox::run() {
       trouble = socket.error();
     }
     for (auto& [incarnation, line] : lines_) line.sent = 0;
+    doubted_ = true;
     if (stopping_) break;
     if (auto suppressed = away_log_.admit(ring_.now()))
       log_.warning("auditd is away, events are kept", {{"error", trouble}, {"pending", pending_}, {"suppressed", *suppressed}});
@@ -125,6 +126,7 @@ runtime::Task<void> Outbox::read_acks() {
       log_.error("auditd broke its protocol, reconnecting");
       break;
     }
+    doubted_ = false;
   }
   broken_ = true;
   changed_.notify_all();

@@ -49,7 +49,9 @@ class Outbox {
   /// False when auditd is so far behind that mail must wait.
   bool within(const Limits& limits) const;
   std::uint64_t pending() const { return pending_; }
-  bool is_connected() const { return connected_; }
+  /// False while auditd is away, and behind that until it has acknowledged something, where there is something to acknowledge: a
+  /// connection may be one to a socket that nobody reads yet.
+  bool is_connected() const { return connected_ && (!doubted_ || pending_ == 0); }
 
  private:
   struct Entry {
@@ -80,7 +82,7 @@ class Outbox {
   std::map<IncarnationId, Line> lines_;
   std::uint64_t pending_ = 0, pending_bytes_ = 0;
   Fd socket_;
-  bool connected_ = false, broken_ = false, stopping_ = false;
+  bool connected_ = false, doubted_ = false, broken_ = false, stopping_ = false;
   LogLimit away_log_;
   std::vector<std::byte> batch_;
 };

@@ -46,6 +46,7 @@ class FakeAuditd {
   Answer answer = [](const event::Batch& batch) { return event::Ack{batch.incarnation(), batch.last_sequence()}; };
   std::vector<std::pair<IncarnationId, std::uint64_t>> seen;
   unsigned connections = 0;
+  bool silent = false;  ///< takes everything, and says nothing
 
  private:
   Fd listen(sim::SimRing& ring, const SocketAddress& address) {
@@ -70,6 +71,7 @@ class FakeAuditd {
       EXPECT_TRUE(batch);
       if (!batch) break;
       for (std::uint64_t s = batch->first_sequence(); s <= batch->last_sequence(); ++s) seen.emplace_back(batch->incarnation(), s);
+      if (silent) continue;
       auto ack = answer(*batch);
       if (!ack) break;
       auto bytes = event::encode(*ack);
@@ -124,6 +126,34 @@ class OutboxTest : public testing::Test {
   std::unique_ptr<Outbox> outbox_;
   bool started_ = false;
 };
+
+TEST_F(OutboxTest, behind_an_outage_a_connection_counts_once_somebody_answers) {
+  const IncarnationId one = kFirst;
+  start_auditd();
+  start();
+  const auto connected = [&](bool wanted) {
+    return world_.run_until([&] { return outbox_->is_connected() == wanted; }, std::chrono::minutes(2)) == sim::Stop::reached;
+  };
+  EXPECT_TRUE(connected(true));
+  add(one, 1, 1);
+  EXPECT_TRUE(outbox_->is_connected()) << "there was no outage";
+  ASSERT_TRUE(drained());
+  sim::drive(other_, auditd_->stop());
+  EXPECT_TRUE(connected(false));
+  start_auditd();
+  auditd_->silent = true;
+  EXPECT_TRUE(connected(true)) << "there is nothing to answer";
+  add(one, 2, 2);
+  EXPECT_FALSE(outbox_->is_connected());
+  ASSERT_EQ(world_.run_until([&] { return auditd_->seen.size() == 1; }, std::chrono::minutes(2)), sim::Stop::reached);
+  EXPECT_FALSE(outbox_->is_connected());
+  auditd_->silent = false;
+  add(one, 3, 3);
+  ASSERT_TRUE(drained());
+  add(one, 4, 4);
+  EXPECT_TRUE(outbox_->is_connected());
+  ASSERT_TRUE(drained());
+}
 
 TEST_F(OutboxTest, events_of_each_incarnation_arrive_in_order) {
   start_auditd();
