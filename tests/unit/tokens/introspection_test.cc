@@ -18,6 +18,11 @@ TEST(Introspection, the_question_is_a_form) {
   EXPECT_EQ(introspection_form("a&b=\xff\r\n").text(), "token=a%26b%3D%FF%0D%0A&token_type_hint=access_token");
 }
 
+TEST(Introspection, who_asks_is_encoded_like_a_form) {
+  EXPECT_EQ(introspection_credentials("mail", "s3cret").text(), std::string_view("mail:s3cret\0", 12));
+  EXPECT_EQ(introspection_credentials("a:b", "%\xc3\xbc +").text(), std::string_view("a%3Ab:%25%C3%BC%20%2B\0", 22));
+}
+
 TEST(Introspection, an_active_token_has_an_owner) {
   EXPECT_EQ(
       answered(
