@@ -126,8 +126,8 @@ Task<void> MailHosts::look_up_family(Lookup& lookup, Type type, std::uint64_t pa
     if (const auto* address = std::get_if<IpAddress>(&record.data)) addresses.push_back(*address);
 }
 
-Task<std::vector<IpAddress>> MailHosts::addresses(std::string host) {
-  MailHostsSettings settings{.allow_private = settings_.allow_private};
+Task<std::vector<IpAddress>> MailHosts::addresses(std::string host, NamedBy by) {
+  MailHostsSettings settings{.allow_private = settings_.allow_private || by == NamedBy::configuration};
   Lookup lookup{.candidate = {.name = std::move(host)}, .with_keys = false};
   co_await look_up(lookup, 0);
   MailHostsAnswer answer;

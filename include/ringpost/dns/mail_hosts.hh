@@ -72,8 +72,10 @@ class MailHosts {
   runtime::Task<MailHostsAnswer> find(std::string domain, std::uint64_t party = 0);
 
   /// Where another host of the world may be connected to, IPv6 and IPv4 by turns: none when it has no address, a lookup failed
-  /// and the other brought nothing, or only private ones. Our own count: a web server may run here.
-  runtime::Task<std::vector<IpAddress>> addresses(std::string host);
+  /// and the other brought nothing, or only private ones, unless whoever runs this named the host. Our own count: a web server may run
+  /// here.
+  enum class NamedBy : std::uint8_t { anybody, configuration };
+  runtime::Task<std::vector<IpAddress>> addresses(std::string host, NamedBy by = NamedBy::anybody);
 
   void apply(MailHostsSettings settings);
 

@@ -45,11 +45,22 @@ class MailHostsTest : public testing::Test {
     return text;
   }
 
+  std::string addresses(std::string host, MailHosts::NamedBy by) {
+    std::string text;
+    sim::drive(w_.ring, addresses_into(std::move(host), by, text));
+    return text;
+  }
+
   DnsWorld w_;
   Zone& zone_ = w_.zone;
   MailHosts hosts_;
 
  private:
+  runtime::Task<void> addresses_into(std::string host, MailHosts::NamedBy by, std::string& into) {
+    co_await w_.ring.sleep_for({});  // as in DnsWorld
+    const std::vector<IpAddress> found = co_await hosts_.addresses(std::move(host), by);
+    for (const IpAddress& address : found) into += address.text() + " ";
+  }
   runtime::Task<void> find_into(std::string domain, MailHostsAnswer& into) {
     co_await w_.ring.sleep_for({});  // as in DnsWorld
     into = co_await hosts_.find(std::move(domain));
@@ -201,6 +212,12 @@ TEST_F(MailHostsTest, D4_addresses_that_are_not_somebody_elses_host_are_refused)
       EXPECT_FALSE(answer.failure) << ip;
     }
   }
+}
+
+TEST_F(MailHostsTest, D4_a_web_server_may_be_inside_if_the_configuration_names_it) {
+  zone_.a("id.example", "10.0.0.2").a("id.example", "127.0.0.1").a("id.example", "0.0.0.0").a("id.example", "224.0.0.1");
+  EXPECT_EQ(addresses("id.example", MailHosts::NamedBy::anybody), "");
+  EXPECT_EQ(addresses("id.example", MailHosts::NamedBy::configuration), "10.0.0.2 127.0.0.1 ");
 }
 
 TEST_F(MailHostsTest, D4_and_used_where_the_configuration_allows_it) {
