@@ -118,13 +118,21 @@ struct Checker {
 
   /// Tokens that nobody could check, or that others could make.
   void oauth(const Settings& s) {
-    constexpr std::string_view kIssuer = "auth.oauth.issuer", kAudience = "auth.oauth.audience", kKeys = "auth.oauth.key_file";
+    constexpr std::string_view kIssuer = "auth.oauth.issuer", kAudience = "auth.oauth.audience", kKeys = "auth.oauth.key_file",
+                               kUrl = "auth.oauth.introspection_url", kClient = "auth.oauth.introspection_client_id",
+                               kSecret = "auth.oauth.introspection_secret_file";
     const auto& oauth = s.auth.oauth;
-    if (!sound({kIssuer, kAudience, kKeys})) return;
+    if (!sound({kIssuer, kAudience, kKeys, kUrl, kClient, kSecret})) return;
+    for (const auto& [key, value] : {std::pair{kClient, &oauth.introspection_client_id}, std::pair{kSecret, &oauth.introspection_secret_file}}) {
+      if (oauth.asks_issuer() && value->empty()) report({kUrl}, "who asks there? " + std::string{key} + " is missing");
+      if (!oauth.asks_issuer() && !value->empty()) report({key}, "whom to ask? " + std::string{kUrl} + " is missing");
+    }
+    if (!oauth.is_set() && oauth.asks_issuer()) report({kUrl}, "whose tokens are they? " + std::string{kIssuer} + " is missing");
     if (!oauth.is_set() && !oauth.key_file.empty()) report({kKeys}, "whose keys are they? " + std::string{kIssuer} + " is missing");
     if (!oauth.is_set()) return;
     if (oauth.audience.empty()) report({kIssuer}, "tokens for whom? " + std::string{kAudience} + " is missing");
-    if (oauth.key_file.empty()) report({kIssuer}, "nobody could check a token: " + std::string{kKeys} + " is missing");
+    if (oauth.key_file.empty() && !oauth.asks_issuer())
+      report({kIssuer}, "nobody could check a token: " + std::string{kKeys} + " or " + std::string{kUrl} + " is missing");
   }
 
   /// Mail that could never go.

@@ -46,6 +46,7 @@ std::string words_for(const Key& key) {
     case Type::host_name: return "host name";
     case Type::path: return "path";
     case Type::mailbox: return "mail address";
+    case Type::https_url: return "https URL";
     case Type::address: return "IP:PORT";
     case Type::addresses: return "IP:PORT, …";
     case Type::networks: return "networks";
@@ -301,7 +302,8 @@ constexpr Key kTable[] = {
          .auto_word = "none",
          .effect = Effect::restart,
          .help = "Who signs the tokens with which users may authenticate (OAUTHBEARER, XOAUTH2), exactly as it stands in a token's iss, "
-                 "such as https://id.example.org. Needs auth.oauth.audience and auth.oauth.key_file. none: tokens are not taken."}),
+                 "such as https://id.example.org. Needs auth.oauth.audience, and auth.oauth.key_file or auth.oauth.introspection_url "
+                 "or both. none: tokens are not taken."}),
     key<FIELD(auth.oauth.audience)>(
         {.name = "auth.oauth.audience",
          .type = Type::text,
@@ -321,8 +323,8 @@ constexpr Key kTable[] = {
          .type = Type::text,
          .fallback = "email",
          .effect = Effect::restart,
-         .help = "Which claim of a token is the login, as it stands in auth.password_file: email, preferred_username, sub. An email that the "
-                 "issuer says it has not verified is none."}),
+         .help = "Which claim of a token is the login, as it stands in auth.password_file: email, preferred_username, sub; for "
+                 "auth.oauth.introspection_url perhaps username. An email that the issuer says it has not verified is none."}),
     key<FIELD(auth.oauth.key_file)>(
         {.name = "auth.oauth.key_file",
          .type = Type::path,
@@ -330,6 +332,28 @@ constexpr Key kTable[] = {
          .auto_word = "none",
          .effect = Effect::restart,
          .help = "The issuer's public keys, a JWK set (RFC 7517): RSA, P-256 or Ed25519. ringpost-helperd reads it, and sees when it changes."}),
+    key<FIELD(auth.oauth.introspection_url)>(
+        {.name = "auth.oauth.introspection_url",
+         .type = Type::https_url,
+         .fallback = "none",
+         .auto_word = "none",
+         .effect = Effect::restart,
+         .help = "Where the issuer is asked about tokens (RFC 7662) that are not signed with a key of auth.oauth.key_file. DNS says where its "
+                 "host is, which may be inside; tls.trust_file says whose certificate it may have. What it said of a good token holds for 60 s."}),
+    key<FIELD(auth.oauth.introspection_client_id)>(
+        {.name = "auth.oauth.introspection_client_id",
+         .type = Type::text,
+         .fallback = "none",
+         .auto_word = "none",
+         .effect = Effect::restart,
+         .help = "Who asks there: the name of a client that the issuer lets ask (HTTP Basic, RFC 6749 section 2.3.1)."}),
+    key<FIELD(auth.oauth.introspection_secret_file)>(
+        {.name = "auth.oauth.introspection_secret_file",
+         .type = Type::path,
+         .fallback = "none",
+         .auto_word = "none",
+         .effect = Effect::restart,
+         .help = "Its first line is that client's secret. ringpost-helperd alone reads it, and sees when it changes."}),
     key<FIELD(submission.recipients_per_hour)>(
         {.name = "submission.recipients_per_hour",
          .type = Type::integer,

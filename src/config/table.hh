@@ -13,7 +13,7 @@
 namespace ringpost::config {
 
 enum class Type : std::uint8_t {
-  boolean, integer, bytes, duration, choice, text, host_name, path, address, addresses, networks, domains, recipients, route, rate, mailbox,
+  boolean, integer, bytes, duration, choice, text, host_name, path, address, addresses, networks, domains, recipients, route, rate, mailbox, https_url,
 };
 
 /// Values are shown, logged and audited: no key may hold a secret.

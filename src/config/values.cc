@@ -109,6 +109,19 @@ bool parse_mailbox(std::string_view text, std::string& out, std::string& reason)
   return true;
 }
 
+/// https://HOST[:PORT][/PATH][?QUERY] of printable ASCII. The host is a name, for which there can be a certificate.
+bool parse_https_url(std::string_view text, std::string& out, std::string& reason) {
+  const auto printable_ascii = [](char c) { return c > 0x20 && c < 0x7f && c != '#' && c != '"' && c != '\\'; };
+  const std::string_view rest = text.substr(std::min(text.size(), kHttps.size()));
+  const std::string_view authority = rest.substr(0, rest.find_first_of("/?"));
+  Route at;
+  if (!text.starts_with(kHttps) || text.size() > kTextBytesMax || !std::ranges::all_of(text, printable_ascii) ||
+      !parse_next_hop(authority, 443, at) || at.address)
+    return refuse(reason, in_quotes(text) + " is no https URL with a host's name: write https://id.example.org/introspect");
+  out = text;
+  return true;
+}
+
 bool parse_rejection(std::string_view text, Route& out, std::string& reason) {
   constexpr std::size_t kTextMax = 400;
   auto printable_ascii = [](char c) { return c >= 0x20 && c < 0x7f; };
@@ -182,6 +195,7 @@ bool parse_value(const Key& key, std::string_view text, std::string& out, std::s
     out = text;
     return true;
   }
+  if (key.type == Type::https_url) return parse_https_url(text, out, reason);
   if (key.type == Type::mailbox) return parse_mailbox(text, out, reason);
   return key.type == Type::path ? parse_path(text, out, reason) : parse_host_name(text, out, reason);
 }

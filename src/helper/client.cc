@@ -176,7 +176,10 @@ Task<Result<std::optional<Login>>> Client::check_password(Visit visit, std::stri
 }
 
 Task<Result<std::optional<Login>>> Client::check_token(Visit visit, std::string_view token) {
-  return ask_for_login(Kind::check_token, {visit.scope, visit.client, {}, token});
+  std::vector<IpAddress> issuer;
+  if (find_issuer_) issuer = co_await find_issuer_();
+  if (issuer.size() > kWebAddressesMax) issuer.resize(kWebAddressesMax);
+  co_return co_await ask_for_login(Kind::check_token, {visit.scope, visit.client, {}, token, std::move(issuer)});
 }
 
 Task<Result<std::optional<Login>>> Client::admit(Visit visit, std::string_view login) {

@@ -40,6 +40,10 @@ class Writer {
     std::array<char, IpAddress::kTextMax> buffer;
     text(address.text(buffer));
   }
+  void addresses(const std::vector<IpAddress>& all) {
+    number(static_cast<std::uint8_t>(all.size()));
+    for (const IpAddress& each : all) address(each);
+  }
   void account(const Account& account) {
     text(account.login);
     number(static_cast<std::uint16_t>(account.senders.size()));
@@ -80,6 +84,13 @@ class Reader : public FrameReader {
     const auto parsed = IpAddress::parse(text(IpAddress::kTextMax));
     if (!parsed) fail();
     return parsed.value_or(IpAddress{});
+  }
+  std::vector<IpAddress> addresses() {
+    std::vector<IpAddress> all;
+    const std::size_t count = number<std::uint8_t>();
+    if (count > kWebAddressesMax) fail();
+    for (std::size_t i = 0; i < count && !failed(); ++i) all.push_back(address());
+    return all;
   }
   Account account() {
     Account account{std::string{text(255)}, {}};
@@ -122,6 +133,7 @@ SecretBytes encode(std::uint32_t id, Kind kind, const LoginRequest& request) {
   out.address(request.client);
   out.text(request.login);
   out.text(request.secret);
+  if (kind == Kind::check_token) out.addresses(request.addresses);
   return out.finish();
 }
 
@@ -145,8 +157,7 @@ SecretBytes encode(std::uint32_t id, const KeysReply& reply) {
 SecretBytes encode(std::uint32_t id, Kind kind, const WebRequest& request) {
   Writer out{id, kind, false};
   out.text(request.target);
-  out.number(static_cast<std::uint8_t>(request.addresses.size()));
-  for (const IpAddress& address : request.addresses) out.address(address);
+  out.addresses(request.addresses);
   out.long_text(request.body);
   return out.finish();
 }
@@ -169,6 +180,7 @@ std::optional<LoginRequest> decode_request(Bytes frame) {
   request.login = in->text();
   request.secret = in->text();
   const bool has_login = decode_header(frame)->kind != Kind::check_token;
+  if (!has_login) request.addresses = in->addresses();
   if (!in->done() || request.login.empty() == has_login) return std::nullopt;
   return request;
 }
@@ -205,9 +217,7 @@ std::optional<WebRequest> decode_web_request(Bytes frame) {
   if (!in) return std::nullopt;
   WebRequest request;
   request.target = in->text();
-  const std::size_t addresses = in->number<std::uint8_t>();
-  if (addresses > kWebAddressesMax) return std::nullopt;
-  for (std::size_t i = 0; i < addresses && !in->failed(); ++i) request.addresses.push_back(in->address());
+  request.addresses = in->addresses();
   request.body = in->long_text(kWebReportBytesMax);
   if (!in->done() || request.target.empty()) return std::nullopt;
   return request;

@@ -145,6 +145,7 @@ Task<SecretBytes> Server::reply_about_login(helper::protocol::Header header, Byt
     dovecots = std::move(**answer);
   }
   SecretBytes reply = refuse(Status::unavailable);
+  bool asks_issuer = false;
   const auto work = [&] {
     const auto accounts = parts_.accounts.current();
     const auto tell = [&](accounts::Verdict verdict) {
@@ -158,8 +159,11 @@ Task<SecretBytes> Server::reply_about_login(helper::protocol::Header header, Byt
       auto verdict = accounts::verify(*accounts, request->login, request->secret, visit, decoy_key_);
       if (verdict) tell(std::move(*verdict));
     } else if (header.kind == Kind::check_token) {
-      const auto owner = parts_.tokens.owner_of(request->secret, visit.now);
-      if (owner) tell(*owner ? accounts::admit(*accounts, **owner) : accounts::Verdict{});
+      const TokenVerdict owner = asks_issuer ? parts_.tokens.ask_issuer(request->secret, request->addresses, visit.now)
+                                             : parts_.tokens.owner_of(request->secret, visit.now);
+      if (owner) tell(accounts::admit(*accounts, *owner));
+      else if (owner.error() == TokenDoubt::refused) tell({});
+      asks_issuer = !owner && owner.error() == TokenDoubt::unknown;
     } else if (header.kind == Kind::admit) {
       tell(accounts::admit(*accounts, request->login));
     } else {
@@ -169,7 +173,8 @@ Task<SecretBytes> Server::reply_about_login(helper::protocol::Header header, Byt
       reply = helper::protocol::encode(header.id, helper::protocol::KeysReply{std::move(keys.keys), std::move(account)});
     }
   };
-  const bool done = co_await parts_.workers.run(work);
+  bool done = co_await parts_.workers.run(work);
+  if (done && asks_issuer) done = co_await parts_.issuer_workers.run(work);
   if (!done) co_return refuse(Status::busy);
   co_return reply;
 }

@@ -1,24 +1,52 @@
 #include "ringpost/helperd/token_checker.hh"
 
 #include <chrono>
+#include <utility>
 
 namespace ringpost::helperd {
 
-TokenChecker::TokenChecker(Log& log, const config::Settings::Auth::Oauth& demands)
-    : log_(log), demands_(demands), file_(log, demands.key_file, tokens::kKeySetBytesMax) {}
+namespace {
 
-Result<std::optional<std::string>> TokenChecker::owner_of(std::string_view token, std::chrono::sys_seconds now) {
-  const std::shared_ptr<const Keys> keys = demands_.is_set() ? this->keys() : nullptr;
-  if (!keys) return std::unexpected(Error{Errc::unavailable});
-  const tokens::Demands demands{.issuer = demands_.issuer,
-                                .audience = demands_.audience,
-                                .login_claim = demands_.login_claim,
-                                .scope = demands_.scope,
-                                .now = now};
-  auto owner = tokens::check_jwt(token, *keys, demands);
-  if (owner) return std::optional{std::move(owner->login)};
-  tell(owner.error());
-  return std::nullopt;
+/// It is no JWT of which a key of ours could say anything.
+bool is_unknown(tokens::TokenFault fault) {
+  using enum tokens::TokenFault;
+  return fault == malformed || fault == algorithm || fault == unknown_key;
+}
+
+}  // namespace
+
+TokenChecker::TokenChecker(Log& log, const config::Settings::Auth::Oauth& demands, Key256 cache_key, TokenIntrospector::Fetch fetch)
+    : log_(log),
+      demands_(demands),
+      cache_(std::move(cache_key)),
+      introspector_(log, demands, std::move(fetch)),
+      file_(log, demands.key_file, tokens::kKeySetBytesMax) {}
+
+TokenVerdict TokenChecker::owner_of(std::string_view token, std::chrono::sys_seconds now) {
+  if (!demands_.is_set()) return std::unexpected(TokenDoubt::unavailable);
+  const std::shared_ptr<const Keys> keys = demands_.key_file.empty() ? nullptr : this->keys();
+  if (keys) {
+    auto owner = tokens::check_jwt(token, *keys, demands_at(now));
+    if (owner) return std::move(owner->login);
+    if (!demands_.asks_issuer() || !is_unknown(owner.error())) return refuse(owner.error());
+  } else if (!demands_.asks_issuer()) {
+    return std::unexpected(TokenDoubt::unavailable);
+  }
+  auto known = cache_.find(token, now);
+  if (known) return std::move(*known);
+  return std::unexpected(TokenDoubt::unknown);
+}
+
+TokenVerdict TokenChecker::ask_issuer(std::string_view token, std::vector<IpAddress> addresses, std::chrono::sys_seconds now) {
+  const auto owner = introspector_.ask(token, std::move(addresses), demands_at(now));
+  if (!owner) return std::unexpected(TokenDoubt::unavailable);
+  if (!*owner) return refuse(owner->error());
+  cache_.put(token, **owner, now);
+  return (*owner)->login;
+}
+
+tokens::Demands TokenChecker::demands_at(std::chrono::sys_seconds now) const {
+  return {.issuer = demands_.issuer, .audience = demands_.audience, .login_claim = demands_.login_claim, .scope = demands_.scope, .now = now};
 }
 
 /// As the file has them now; one that is no key set leaves those that were in force.
@@ -37,10 +65,11 @@ std::shared_ptr<const TokenChecker::Keys> TokenChecker::keys() {
 }
 
 /// The client hears that the token is not good, and no more; whoever runs the issuer wants to know why.
-void TokenChecker::tell(tokens::TokenFault fault) {
+TokenVerdict TokenChecker::refuse(tokens::TokenFault fault) {
   std::lock_guard lock{mutex_};
   if (auto suppressed = refused_lines_.admit(Instant{std::chrono::steady_clock::now().time_since_epoch()}))
     log_.warning("a token was refused", {{"why", fault}, {"suppressed", *suppressed}});
+  return std::unexpected(TokenDoubt::refused);
 }
 
 }  // namespace ringpost::helperd

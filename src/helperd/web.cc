@@ -1,9 +1,15 @@
 #include "ringpost/helperd/web.hh"
 
 #include <curl/curl.h>
+#include <malloc.h>
 
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <optional>
+
+#include "ringpost/base/secret.hh"
 
 namespace ringpost::helperd {
 
@@ -82,9 +88,26 @@ WebFault fault_of(CURLcode code) {
   }
 }
 
+// libcurl's memory: a token or password goes through several of its buffers.
+void free_wiped(void* memory) {
+  if (!memory) return;
+  wipe({static_cast<std::byte*>(memory), ::malloc_usable_size(memory)});
+  std::free(memory);
+}
+
+void* reallocate_wiped(void* memory, std::size_t bytes) {
+  void* larger = std::malloc(bytes);
+  if (!larger || !memory) return larger;
+  std::memcpy(larger, memory, std::min(bytes, ::malloc_usable_size(memory)));
+  free_wiped(memory);
+  return larger;
+}
+
 }  // namespace
 
-Web::Web(std::string trust_file) : trust_file_(std::move(trust_file)) { ::curl_global_init(CURL_GLOBAL_DEFAULT); }
+Web::Web(std::string trust_file) : trust_file_(std::move(trust_file)) {
+  ::curl_global_init_mem(CURL_GLOBAL_DEFAULT, &std::malloc, &free_wiped, &reallocate_wiped, &::strdup, &std::calloc);
+}
 
 Web::~Web() { ::curl_global_cleanup(); }
 
@@ -113,8 +136,8 @@ WebAnswer Web::request(const HttpRequest& wanted) const {
   set(CURLOPT_SSL_VERIFYPEER, 1L);
   set(CURLOPT_SSL_VERIFYHOST, 2L);
   set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
-  set(CURLOPT_CONNECTTIMEOUT_MS, milliseconds(kWebConnectPatience));
-  set(CURLOPT_TIMEOUT_MS, milliseconds(kWebPatience));
+  set(CURLOPT_CONNECTTIMEOUT_MS, milliseconds(wanted.connect_patience));
+  set(CURLOPT_TIMEOUT_MS, milliseconds(wanted.patience));
   set(CURLOPT_MAXFILESIZE, static_cast<long>(helper::kWebBodyBytesMax));
   set(CURLOPT_WRITEFUNCTION, &take_piece);
   set(CURLOPT_WRITEDATA, &sink);
@@ -122,6 +145,10 @@ WebAnswer Web::request(const HttpRequest& wanted) const {
     set(CURLOPT_POST, 1L);
     set(CURLOPT_POSTFIELDS, wanted.body.data());
     set(CURLOPT_POSTFIELDSIZE, static_cast<long>(wanted.body.size()));
+  }
+  if (wanted.credentials) {
+    set(CURLOPT_HTTPAUTH, static_cast<long>(CURLAUTH_BASIC));
+    set(CURLOPT_USERPWD, wanted.credentials);
   }
   (void)::curl_multi_add_handle(multi.get(), easy.get());
   int running = 1;

@@ -27,13 +27,17 @@ constexpr std::size_t kJobsMax = 256;
 /// Requests to web servers only wait, each for 20 s at most; with twice as many behind them nobody waits for much longer than a minute.
 constexpr std::size_t kWebThreads = 32, kWebJobsMax = 96;
 
+/// The issuer of tokens has 10 s for each question: nobody waits for longer than the 20 s that ringpostd does.
+constexpr std::size_t kIssuerThreads = 16, kIssuerJobsMax = 32;
+
 constexpr char kMachineId[] = "/etc/machine-id";
 
 std::vector<harden::PathRule> paths(const config::Settings& settings) {
   std::vector<harden::PathRule> rules{{std::filesystem::path{settings.auth.password_file}.parent_path(), harden::Access::read},
                                       {kMachineId, harden::Access::read},
                                       {std::filesystem::path{settings.tls.trust_file}.parent_path(), harden::Access::read}};
-  if (!settings.auth.oauth.key_file.empty()) rules.push_back({std::filesystem::path{settings.auth.oauth.key_file}.parent_path(), harden::Access::read});
+  for (const std::string& file : {settings.auth.oauth.key_file, settings.auth.oauth.introspection_secret_file})
+    if (!file.empty()) rules.push_back({std::filesystem::path{file}.parent_path(), harden::Access::read});
   // A link leads elsewhere.
   std::error_code missing;
   const auto trust = std::filesystem::canonical(settings.tls.trust_file, missing);
@@ -56,22 +60,27 @@ runtime::Task<int> live(HelperContext& context) {
   helperd::Web web{context.settings.tls.trust_file};
   helperd::Workers workers{context.ring, std::clamp<std::size_t>(cores / 2, 1, kThreadsMax), kJobsMax};
   helperd::Workers web_workers{context.ring, kWebThreads, kWebJobsMax};
-  if (!workers.start() || !web_workers.start()) {
+  helperd::Workers issuer_workers{context.ring, kIssuerThreads, kIssuerJobsMax};
+  const config::Settings::Auth::Oauth& oauth = context.settings.auth.oauth;
+  if (!workers.start() || !web_workers.start() || (oauth.asks_issuer() && !issuer_workers.start())) {
     context.log.error("no threads can be had for what is slow");
     co_return 1;
   }
   helperd::AccountsFile accounts{context.log, context.settings.auth.password_file};
-  helperd::TokenChecker tokens{context.log, context.settings.auth.oauth};
+  Key256 cache_key;
+  context.ring.random(cache_key.mutable_view());
+  helperd::TokenChecker tokens{context.log, oauth, std::move(cache_key), [&web](const helperd::HttpRequest& wanted) { return web.request(wanted); }};
   std::optional<helperd::DovecotClient> dovecot;
   if (!context.settings.auth.dovecot_socket.empty())
     dovecot.emplace(context.ring, context.log, *SocketAddress::from_path(context.settings.auth.dovecot_socket), static_cast<std::uint32_t>(::getpid()));
-  helperd::Server server{context.ring, context.log, {workers, accounts, tokens, dovecot ? &*dovecot : nullptr, web_workers, web}, decoy_key(context.ring), context.listener,
+  helperd::Server server{context.ring, context.log, {workers, accounts, tokens, dovecot ? &*dovecot : nullptr, web_workers, web, issuer_workers}, decoy_key(context.ring), context.listener,
                           [&context](Fd peer) { return context.serves(peer); }};
   server.start();
   co_await context.wait_for_the_end();
   web.stop();
   if (dovecot) co_await dovecot->stop();
   co_await server.stop();
+  co_await issuer_workers.stop();
   co_await web_workers.stop();
   co_await workers.stop();
   co_return 0;

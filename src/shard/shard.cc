@@ -53,6 +53,10 @@ struct Shard::World final : outbox::Listener, control::Handover, MeshBox::Handle
         policies({ring, hosts.resolver(), hosts.finder(), helper, shared.transport.policies, metrics, shared.log}, *settings),
         tls_reports({ring, hosts.resolver(), hosts.finder(), helper, shared.transport.sessions, metrics, shared.log}, settings) {
     if (!options.work_table.empty()) work.emplace(options.work_table);
+    if (settings->auth.oauth.asks_issuer())
+      helper.find_issuer_by([this, host = std::string{settings->auth.oauth.introspection_host()}] {
+        return hosts.finder().addresses(host, dns::MailHosts::NamedBy::configuration);
+      });
   }
 
   static IncarnationId make_incarnation(runtime::Ring& ring) {

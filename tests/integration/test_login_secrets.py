@@ -9,11 +9,14 @@ import re
 import secrets
 import smtplib
 import subprocess
+from urllib.parse import quote
 
 from dovecot import Dovecot, needs_dovecot
+from introspection import INACTIVE, SECRET, IntrospectionServer, active
 from memory_pictures import found, makes_no_core, pieces
 from server import PATIENCE_S
 from submission import HOST, SubmissionServer, TokenServer, needs, plain, refused
+from web_server import Answer
 
 CANARY = "canary@example.com"
 
@@ -107,6 +110,21 @@ def assert_nowhere(server, told):
         if path.is_file():
             content = path.read_bytes()
             assert not [form for form in told.forms if form in content], path
+
+
+def test_T11_tokens_that_the_issuer_is_asked_about(home):
+    told = Told()
+    with IntrospectionServer(home, **{"log.level": "debug"}) as server:
+        server.account("add", CANARY, "--no-password")
+        good, bad, lost = ("opaque-" + new_secret() for _ in range(3))
+        for token, answer, code in ((good, active(CANARY), 235), (bad, INACTIVE, 535), (lost, Answer(status=500), 454)):
+            server.web.answer = answer
+            log_in_with_tokens(server, {token: code})
+            told.add_token(token)
+        assert server.asked() == 1 + 2 + 2
+        server.secret.unlink()
+        assert SECRET not in server.said() and quote(SECRET, safe="") not in server.said()
+        assert_nowhere(server, told)
 
 
 @needs("gsasl")

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ringpost/base/log.hh"
@@ -19,6 +20,8 @@ class TrustStore;
 }
 
 namespace ringpost::config {
+
+inline constexpr std::string_view kHttps = "https://";  ///< what every URL begins with
 
 /// What a listener is for: mail from our own hosts to anywhere, mail from anywhere to our own domains, or mail of users who say who
 /// they are (RFC 6409), after STARTTLS or under TLS from the first byte (RFC 8314).
@@ -228,9 +231,17 @@ struct Settings {
       std::string audience;  ///< likewise required of a token
       std::string scope;     ///< empty: any
       std::string login_claim;
-      std::string key_file;
+      std::string key_file;                   ///< may be empty, if introspection_url is not
+      std::string introspection_url;          ///< https; empty: nobody is asked
+      std::string introspection_client_id;    ///< not empty where the URL is not
+      std::string introspection_secret_file;  ///< likewise
       /// Tokens are taken at all.
       bool is_set() const { return !issuer.empty(); }
+      bool asks_issuer() const { return !introspection_url.empty(); }
+      std::string_view introspection_host() const {
+        const std::string_view rest = std::string_view{introspection_url}.substr(kHttps.size());
+        return rest.substr(0, rest.find_first_of(":/?"));
+      }
     } oauth;
   } auth;
 

@@ -26,6 +26,10 @@ class Client final : public Authenticator, public Web {
   Client(const Client&) = delete;
   ~Client() override;
 
+  /// With each token helperd hears where the issuer is that it may have to ask; without this, that nobody knows.
+  using FindIssuer = std::function<runtime::Task<std::vector<IpAddress>>()>;
+  void find_issuer_by(FindIssuer find) { find_issuer_ = std::move(find); }
+
   runtime::Task<Result<std::optional<Login>>> check_password(Visit visit, std::string_view login, std::string_view password) override;
   runtime::Task<Result<ScramAnswer>> scram_keys(Visit visit, std::string_view login) override;
   runtime::Task<Result<std::optional<Login>>> check_token(Visit visit, std::string_view token) override;
@@ -51,6 +55,7 @@ class Client final : public Authenticator, public Web {
   runtime::Ring& ring_;
   Log& log_;
   SocketAddress helperd_;
+  FindIssuer find_issuer_;
   runtime::Scope scope_;
   runtime::Signal changed_;  // the socket is free, connected or gone
   Fd socket_;

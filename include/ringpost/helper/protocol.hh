@@ -52,6 +52,7 @@ struct LoginRequest {
   IpAddress client;
   std::string_view login;
   std::string_view secret;
+  std::vector<IpAddress> addresses;  ///< check_token: of the host of auth.oauth.introspection_url, at most kWebAddressesMax; else none
 };
 /// Whose login it was, or would be.
 struct Account {

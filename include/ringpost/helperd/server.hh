@@ -28,6 +28,7 @@ struct ServerParts {
   DovecotClient* dovecot;  ///< asked about passwords in place of `accounts`; may be null
   Workers& web_workers;  ///< for web servers: a slow one is not to keep a login waiting
   Web& web;
+  Workers& issuer_workers;  ///< for the issuer of tokens: it is not to wait behind other web servers, nor they behind it
 };
 
 /// Lifetime: start() once; await stop() before it dies.

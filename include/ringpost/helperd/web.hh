@@ -20,9 +20,12 @@ struct HttpRequest {
   bool post = false;
   std::string_view body;                 ///< post
   std::vector<std::string> header_lines; ///< "Content-Type: application/json"
+  const char* credentials = nullptr;     ///< "USER:PASSWORD" for HTTP Basic (RFC 7617); null: none
+  Duration patience = kWebPatience, connect_patience = kWebConnectPatience;
 };
 
 /// Threads:  request() blocks, and is meant for the workers' threads; many may be in it at a time.
+/// Secrets:  what libcurl itself allocates is wiped when it is freed.
 /// Lifetime: one for the process, made while it has one thread; libcurl wants it so.
 class Web {
  public:

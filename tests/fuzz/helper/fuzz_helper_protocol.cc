@@ -19,7 +19,7 @@ void check(Bytes frame) {
     RP_ASSERT(request->login.empty() == (header->kind == Kind::check_token));
     const SecretBytes again = encode(header->id, header->kind, *request);
     const auto same = decode_request(again.view());
-    RP_ASSERT(same && same->login == request->login && same->secret == request->secret && same->client == request->client);
+    RP_ASSERT(same && same->login == request->login && same->secret == request->secret && same->client == request->client && same->addresses == request->addresses);
   }
   for (const Kind kind : kLoginKinds) {
     const auto reply = decode_login_reply(kind, frame);
@@ -47,7 +47,7 @@ SecretBytes sample(std::uint8_t which) {
   const IpAddress client = *IpAddress::parse("192.0.2.1");
   switch (which % 8) {
     case 0: return encode(1, Kind::check_password, LoginRequest{"submission", client, "anna", "secret"});
-    case 1: return encode(2, Kind::check_token, LoginRequest{"submission", client, {}, "token"});
+    case 1: return encode(2, Kind::check_token, LoginRequest{"submission", client, {}, "token", {client}});
     case 2: return encode(3, Kind::check_password, LoginReply{true, {"anna", {"anna@our.test", "@our.test"}}});
     case 3: return encode(4, Kind::admit, LoginReply{});
     case 4: {

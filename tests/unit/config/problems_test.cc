@@ -164,8 +164,19 @@ TEST(Problems, tokens_and_dovecot) {
   const std::string issuer = "auth.oauth.issuer = https://id.example\n", audience = "auth.oauth.audience = mail\n", keys = "auth.oauth.key_file = /k.json\n";
   EXPECT_EQ(problems_of(issuer + audience + keys), "accepted");
   EXPECT_EQ(problems_of(issuer + keys), "ringpost.conf:1: auth.oauth.issuer: tokens for whom? auth.oauth.audience is missing\n");
-  EXPECT_EQ(problems_of(issuer + audience), "ringpost.conf:1: auth.oauth.issuer: nobody could check a token: auth.oauth.key_file is missing\n");
+  EXPECT_EQ(problems_of(issuer + audience), "ringpost.conf:1: auth.oauth.issuer: nobody could check a token: auth.oauth.key_file or auth.oauth.introspection_url is missing\n");
   EXPECT_EQ(problems_of(keys), "ringpost.conf:1: auth.oauth.key_file: whose keys are they? auth.oauth.issuer is missing\n");
+  const std::string url = "auth.oauth.introspection_url = https://id.example/ask\n", client = "auth.oauth.introspection_client_id = mail\n",
+                    secret = "auth.oauth.introspection_secret_file = /s\n";
+  EXPECT_EQ(problems_of(issuer + audience + url + client + secret), "accepted");
+  EXPECT_EQ(problems_of(issuer + audience + keys + url + client + secret), "accepted");
+  EXPECT_EQ(problems_of(url + client + secret), "ringpost.conf:1: auth.oauth.introspection_url: whose tokens are they? auth.oauth.issuer is missing\n");
+  EXPECT_EQ(problems_of(issuer + audience + url + secret),
+            "ringpost.conf:3: auth.oauth.introspection_url: who asks there? auth.oauth.introspection_client_id is missing\n");
+  EXPECT_EQ(problems_of(issuer + audience + url + client),
+            "ringpost.conf:3: auth.oauth.introspection_url: who asks there? auth.oauth.introspection_secret_file is missing\n");
+  EXPECT_EQ(problems_of(issuer + audience + keys + secret),
+            "ringpost.conf:4: auth.oauth.introspection_secret_file: whom to ask? auth.oauth.introspection_url is missing\n");
   EXPECT_EQ(problems_of("auth.dovecot_socket = /run/dovecot/auth\n"), "accepted");
   EXPECT_EQ(problems_of("auth.dovecot_socket = /run/dovecot/auth\nauth.scram = yes\n"),
             "ringpost.conf:2: auth.scram: auth.scram needs keys that Dovecot does not tell: leave it, or auth.dovecot_socket\n");

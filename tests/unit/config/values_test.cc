@@ -84,6 +84,23 @@ TEST(Values, host_names) {
     EXPECT_FALSE(is_host_name(name)) << name;
 }
 
+TEST(Values, https_urls) {
+  Key key{.type = Type::https_url, .auto_word = "none"};
+  const auto url = [&](std::string_view text) { return read<std::string>(key, text); };
+  EXPECT_EQ(url("none"), "");
+  for (auto text : {"https://id.example.org"sv, "https://id.example.org/"sv, "https://id/realms/a%20b/introspect?x=1"sv, "https://id.example.org:8443/i"sv, "https://id.example?x:1"sv}) {
+    EXPECT_EQ(url(text), text);
+    Settings::Auth::Oauth oauth{.introspection_url = std::string{text}};
+    EXPECT_TRUE(is_host_name(oauth.introspection_host())) << text;
+    EXPECT_TRUE(oauth.introspection_host().starts_with("id")) << text;
+  }
+  const std::string long_one = "https://id.example/" + std::string(255, 'a');
+  for (auto text : {""sv, "https://"sv, "https:///i"sv, "http://id.example/i"sv, "HTTPS://id.example/i"sv, "https://user:pw@id.example/"sv, "https://id.example:0/"sv, "https://id.example:65536/"sv,
+                    "https://id.example:/"sv, "https://192.0.2.1/"sv, "https://[2001:db8::1]/"sv, "https://localhost/"sv, "https://id.example/a b"sv, "https://id.example/#a"sv,
+                    "https://id.example\\@other/"sv, "https://id.ex\xc3\xa4mple/"sv, "id.example/i"sv, std::string_view{long_one}})
+    EXPECT_FALSE(url(text)) << text;
+}
+
 TEST(Values, routes) {
   Key key{.type = Type::route};
   auto route = [&](std::string_view text) { return read<Route>(key, text); };

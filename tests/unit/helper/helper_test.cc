@@ -40,7 +40,7 @@ std::vector<SecretBytes> frames() {
   all.push_back(protocol::encode(8, Kind::post_report, protocol::WebRequest{"https://example.org/r", {kClient}, "zipped"}));
   all.push_back(protocol::encode(9, Kind::fetch_policy, WebAnswer{WebFault::none, 200, "text/plain", "version: STSv1"}));
   all.push_back(protocol::encode(10, Kind::post_report, WebAnswer{WebFault::redirect, 301, {}, {}}));
-  all.push_back(protocol::encode(11, Kind::check_token, protocol::LoginRequest{"submission", kClient, {}, "token"}));
+  all.push_back(protocol::encode(11, Kind::check_token, protocol::LoginRequest{"submission", kClient, {}, "token", {kClient, *IpAddress::parse("10.0.0.1")}}));
   all.push_back(protocol::encode(12, Kind::admit, protocol::LoginRequest{"submission", kClient, "anna", {}}));
   return all;
 }
@@ -61,6 +61,11 @@ TEST(Protocol, what_is_written_is_read_and_nothing_shorter_or_longer) {
   EXPECT_EQ(request->secret, "secret");
   EXPECT_EQ(request->scope, "submission");
   EXPECT_EQ(request->client, kClient);
+  EXPECT_TRUE(request->addresses.empty());
+  const auto token = protocol::decode_request(all[10].view());
+  ASSERT_TRUE(token);
+  EXPECT_EQ(token->secret, "token");
+  EXPECT_EQ(token->addresses, (std::vector{kClient, *IpAddress::parse("10.0.0.1")}));
   const auto reply = protocol::decode_login_reply(Kind::check_password, all[2].view());
   ASSERT_TRUE(reply);
   EXPECT_TRUE(reply->right);
@@ -114,6 +119,7 @@ class Scripted {
   std::size_t die_after = SIZE_MAX;  ///< packets, then the connection ends
   bool garbage = false;
   std::size_t connections = 0;
+  std::vector<IpAddress> issuer;  ///< of the last token
   Task<void> stop() {
     co_await acceptor_->stop();
     co_await scope_.join();
@@ -143,6 +149,7 @@ class Scripted {
       else if (header->kind == Kind::scram_keys) waiting.push_back(protocol::encode(header->id, protocol::KeysReply{some_keys(), {std::string{request->login}, {}}}));
       else if (header->kind == Kind::admit || header->kind == Kind::check_token) {
         const bool right = header->kind == Kind::admit || request->secret == "right";
+        issuer = request->addresses;
         const std::string login{header->kind == Kind::admit ? request->login : "owner"};
         waiting.push_back(protocol::encode(header->id, header->kind, right ? protocol::LoginReply{true, {login, {}}} : protocol::LoginReply{}));
       } else if (request->secret == "right") waiting.push_back(protocol::encode(header->id, header->kind, protocol::LoginReply{true, {std::string{request->login}, {}}}));
@@ -216,6 +223,14 @@ TEST_F(HelperClient, tokens_and_proven_logins_are_questions_of_their_own) {
   helperd_.emplace(world_, address_);
   scope_.spawn(ask_token("right"));
   EXPECT_EQ(finish(), "right:owner ");
+  EXPECT_TRUE(helperd_->issuer.empty());
+  client_.find_issuer_by([this]() -> Task<std::vector<IpAddress>> {
+    co_await ring_.sleep_for(seconds{1});
+    co_return std::vector<IpAddress>(kWebAddressesMax + 1, kClient);
+  });
+  scope_.spawn(ask_token("right"));
+  EXPECT_EQ(finish(), "right:owner ");
+  EXPECT_EQ(helperd_->issuer, std::vector<IpAddress>(kWebAddressesMax, kClient));
   scope_.spawn(ask_token("wrong"));
   EXPECT_EQ(finish(), "wrong:no ");
   scope_.spawn(ask_admission("anna"));
