@@ -104,8 +104,8 @@ TEST(Login, a_long_initial_response_is_said_when_it_is_asked_for) {  // RFC 4954
 }
 
 TEST(Login, scram_proves_the_password_to_a_hop_that_knows_it) {
+  ScramHop hop;  // says QUIT's answer when the other one dies
   Secured secured(TlsPolicy::verify, login(), "LOGIN PLAIN SCRAM-SHA-256");
-  ScramHop hop;
   secured.hop().script.hook = std::ref(hop);
   EXPECT_EQ(secured.outcome(), "+ tls");
   EXPECT_EQ(hop.log_ins, 1);
@@ -113,9 +113,9 @@ TEST(Login, scram_proves_the_password_to_a_hop_that_knows_it) {
 }
 
 TEST(Login, a_hop_that_says_yes_without_a_proof_gets_no_mail) {
-  Secured secured(TlsPolicy::verify, login(), "SCRAM-SHA-256");
   ScramHop hop{"another password"};
   hop.lies = true;
+  Secured secured(TlsPolicy::verify, login(), "SCRAM-SHA-256");
   secured.hop().script.hook = std::ref(hop);
   EXPECT_EQ(secured.outcome(), "~ hop_login_impossible");
   EXPECT_FALSE(secured.told_anything());
