@@ -1,11 +1,6 @@
 #include "ringpost/helper/client.hh"
 
-#include <sys/socket.h>
-
-#include <algorithm>
-
-#include "ringpost/base/assert.hh"
-#include "ringpost/runtime/crash.hh"
+#include <utility>
 
 namespace ringpost::helper {
 
@@ -22,121 +17,42 @@ constexpr Duration kWebPatience = std::chrono::seconds{60};
 constexpr std::size_t kPendingMax = 1024;
 }  // namespace
 
-/// A request that waits for its answer, in the frame that sent it.
-struct Client::Pending {
-  Pending(runtime::Ring& ring, Kind kind, std::uint32_t id) : kind(kind), id(id), answered(ring) {}
+struct Client::Pending : Waiter {
+  Pending(runtime::Ring& ring, Kind kind, std::uint32_t id) : Waiter(ring, id), kind(kind) {}
   Kind kind;
-  std::uint32_t id;
   std::optional<Result<SecretBytes>> outcome;
-  runtime::Signal answered;
 };
 
 Client::Client(runtime::Ring& ring, Log& log, const SocketAddress& helperd)
-    : ring_(ring), log_(log), helperd_(helperd), scope_(ring), changed_(ring), buffer_(protocol::kReplyBytesMax + 1) {}
+    : Link(ring, log,
+           {.address = helperd, .connect_patience = kConnectPatience, .waiting_max = kPendingMax, .trouble = "no connection to helperd"}),
+      buffer_(protocol::kReplyBytesMax + 1) {}
 
-Client::~Client() { RP_ASSERT(runtime::crashing() || scope_.running() == 0); }
-
-Task<void> Client::stop() {
-  stopping_ = true;
-  give_up(Error{Errc::unavailable});
-  changed_.notify_all();
-  if (socket_) {
-    Result<std::uint32_t> ended = co_await ring_.shutdown(socket_, SHUT_RDWR);
-    static_cast<void>(ended);  // not connected yet: the connect has a deadline
-  }
-  co_await scope_.join();
-}
-
-// One at a time connects; the others wait for what comes of it.
-Task<Result<>> Client::connect() {
-  while (connecting_) co_await changed_.wait();
-  if (connected_) co_return Result<>{};
-  if (stopping_) co_return std::unexpected(Error{Errc::unavailable});
-  connecting_ = true;
-  Result<> outcome;
-  Result<Fd> opened = ring_.open_socket(helperd_, runtime::SocketKind::seqpacket);
-  if (opened) {
-    socket_ = *opened;
-    Result<std::uint32_t> reached = co_await ring_.connect(socket_, helperd_, ring_.now() + kConnectPatience);
-    if (!reached) outcome = std::unexpected(reached.error());
-    else if (stopping_) outcome = std::unexpected(Error{Errc::cancelled});
-  } else {
-    outcome = std::unexpected(opened.error());
-  }
-  if (!outcome && socket_) {
-    Result<std::uint32_t> closed = co_await ring_.close(std::exchange(socket_, Fd{}));
-    static_cast<void>(closed);
-  }
-  connecting_ = false;
-  connected_ = outcome.has_value();
-  changed_.notify_all();
-  if (connected_) {
-    scope_.spawn(read_answers());
-  } else if (auto suppressed = trouble_lines_.admit(ring_.now())) {
-    log_.warning("no connection to helperd", {{"why", outcome.error()}, {"suppressed", *suppressed}});
-  }
-  co_return outcome;
-}
-
-// Until the connection ends; then everybody who waits gets to know, and the next question connects anew.
-Task<void> Client::read_answers() {
+Task<bool> Client::read_answer() {
   const MutableBytes buffer = buffer_;
-  for (;;) {
-    Result<std::uint32_t> received = co_await ring_.receive(socket_, buffer);
-    if (!received || *received == 0 || *received == buffer.size()) break;
-    const Bytes frame = buffer.first(*received);
-    const std::optional<protocol::Header> header = protocol::decode_header(frame);
-    if (!header || !header->is_reply) break;
-    const auto asked = std::ranges::find(pending_, header->id, &Pending::id);
-    if (asked != pending_.end() && (*asked)->kind == header->kind) {
-      if (header->status == Status::ok) (*asked)->outcome = SecretBytes{{frame.begin(), frame.end()}};
-      else (*asked)->outcome = std::unexpected(Error{Errc::unavailable, static_cast<std::int32_t>(header->status)});
-      (*asked)->answered.notify_all();
-    }  // else its sender gave up waiting
-    wipe(buffer.first(*received));
-  }
-  connected_ = false;
-  connecting_ = true;  // until the socket is gone
-  give_up(Error{Errc::unavailable});
-  if (sending_) {
-    Result<std::uint32_t> ended = co_await ring_.shutdown(socket_, SHUT_RDWR);
-    static_cast<void>(ended);  // the send fails now, or has failed already
-    while (sending_) co_await changed_.wait();
-  }
-  Result<std::uint32_t> closed = co_await ring_.close(std::exchange(socket_, Fd{}));
-  static_cast<void>(closed);  // nothing was promised on it
-  connecting_ = false;
-  changed_.notify_all();
-}
-
-void Client::give_up(Error why) {
-  for (Pending* pending : pending_) {
-    if (!pending->outcome) pending->outcome = std::unexpected(why);
-    pending->answered.notify_all();
-  }
+  Result<std::uint32_t> received = co_await ring().receive(socket(), buffer);
+  if (!received || *received == 0 || *received == buffer.size()) co_return false;
+  const Bytes frame = buffer.first(*received);
+  const std::optional<protocol::Header> header = protocol::decode_header(frame);
+  if (!header || !header->is_reply) co_return false;
+  auto* asked = static_cast<Pending*>(waiter(header->id));
+  if (asked && asked->kind == header->kind) {
+    if (header->status == Status::ok) asked->outcome = SecretBytes{{frame.begin(), frame.end()}};
+    else asked->outcome = std::unexpected(Error{Errc::unavailable, static_cast<std::int32_t>(header->status)});
+    settle(*asked);
+  }  // else its sender gave up waiting
+  wipe(buffer.first(*received));
+  co_return true;
 }
 
 Task<Result<SecretBytes>> Client::ask(Kind kind, Duration patience, Encode encode) {
-  const Instant deadline = ring_.now() + patience;
+  const Instant deadline = ring().now() + patience;
   const Error away{Errc::unavailable};
-  if (pending_.size() >= kPendingMax) co_return std::unexpected(away);
-  for (;;) {
-    Result<> ready = co_await connect();
-    if (!ready) co_return std::unexpected(away);
-    if (!sending_) break;
-    const bool notified = co_await changed_.wait(deadline);
-    if (!notified) co_return std::unexpected(away);
-  }
-  Pending pending{ring_, kind, next_id_++};
-  pending_.push_back(&pending);
+  const bool possible = co_await ready(deadline);
+  if (!possible) co_return std::unexpected(away);
+  Pending pending{ring(), kind, next_id()};
   const SecretBytes frame = encode(pending.id);
-  sending_ = true;
-  Result<std::uint32_t> sent = co_await ring_.send(socket_, frame.view(), deadline);
-  sending_ = false;
-  changed_.notify_all();
-  bool waiting = sent && *sent == frame.view().size();
-  while (waiting && !pending.outcome) waiting = co_await pending.answered.wait(deadline);
-  std::erase(pending_, &pending);
+  co_await Link::ask(pending, frame.view(), deadline);
   if (!pending.outcome) co_return std::unexpected(away);
   co_return std::move(*pending.outcome);
 }

@@ -8,11 +8,10 @@
 #include "ringpost/base/log.hh"
 #include "ringpost/base/socket_address.hh"
 #include "ringpost/helper/authenticator.hh"
+#include "ringpost/helper/link.hh"
 #include "ringpost/helper/protocol.hh"
 #include "ringpost/helper/web.hh"
 #include "ringpost/runtime/ring.hh"
-#include "ringpost/runtime/scope.hh"
-#include "ringpost/runtime/signal.hh"
 
 namespace ringpost::helper {
 
@@ -20,11 +19,9 @@ namespace ringpost::helper {
 ///
 /// Lifetime: await stop() before it dies. Everything on the ring's own thread.
 /// Errors:   unavailable: helperd is away, busy, or did not answer in time.
-class Client final : public Authenticator, public Web {
+class Client final : public Authenticator, public Web, private Link {
  public:
   Client(runtime::Ring& ring, Log& log, const SocketAddress& helperd);
-  Client(const Client&) = delete;
-  ~Client() override;
 
   /// With each token helperd hears where the issuer is that it may have to ask; without this, that nobody knows.
   using FindIssuer = std::function<runtime::Task<std::vector<IpAddress>>()>;
@@ -39,31 +36,19 @@ class Client final : public Authenticator, public Web {
   runtime::Task<Result<WebAnswer>> post_report(std::string_view uri, std::vector<IpAddress> addresses, Bytes report) override;
 
   /// Ends the connection; who waits gets `unavailable`.
-  runtime::Task<void> stop();
+  using Link::stop;
 
  private:
   struct Pending;
+  runtime::Task<bool> read_answer() override;
   using Encode = std::function<SecretBytes(std::uint32_t id)>;
   runtime::Task<Result<SecretBytes>> ask(protocol::Kind kind, Duration patience, Encode encode);
   runtime::Task<Result<SecretBytes>> ask_about_login(protocol::Kind kind, protocol::LoginRequest request);
   runtime::Task<Result<WebAnswer>> ask_web(protocol::Kind kind, protocol::WebRequest request);
   runtime::Task<Result<std::optional<Login>>> ask_for_login(protocol::Kind kind, protocol::LoginRequest request);
-  runtime::Task<Result<>> connect();
-  runtime::Task<void> read_answers();
-  void give_up(Error why);
 
-  runtime::Ring& ring_;
-  Log& log_;
-  SocketAddress helperd_;
   FindIssuer find_issuer_;
-  runtime::Scope scope_;
-  runtime::Signal changed_;  // the socket is free, connected or gone
-  Fd socket_;
-  bool connecting_ = false, connected_ = false, sending_ = false, stopping_ = false;
-  std::uint32_t next_id_ = 1;
-  std::vector<Pending*> pending_;
   std::vector<std::byte> buffer_;  // of the reader; holds keys
-  LogLimit trouble_lines_{3, std::chrono::minutes{1}};
 };
 
 }  // namespace ringpost::helper
