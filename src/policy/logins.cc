@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ringpost/base/ascii.hh"
+#include "ringpost/policy/rates.hh"
 #include "ringpost/policy/relay.hh"
 
 namespace ringpost::policy {
@@ -42,10 +43,8 @@ bool LoginGuard::may_try(const IpAddress& client, std::string_view login, Instan
 bool LoginGuard::may_check(const IpAddress& client, std::string_view login, const LoginLimits& limits, Instant now) {
   std::lock_guard lock{mutex_};
   if (limits.rate.messages == 0 || is_trusted(logins_.find(lower(login)), client)) return true;
-  using Seconds = std::chrono::duration<double>;
-  const double per_s = static_cast<double>(limits.rate.messages) / Seconds(limits.rate.per).count();
-  most_checks_ = std::max(per_s, 1.0);
-  checks_ = filled_ == Instant{} ? most_checks_ : std::min(most_checks_, checks_ + Seconds(now - filled_).count() * per_s);
+  const double passed_s = std::chrono::duration<double>(now - filled_).count(), most = kept_most(limits.rate);
+  checks_ = filled_ == Instant{} ? most : std::min(most, checks_ + passed_s * per_second(limits.rate));
   filled_ = now;
   if (checks_ < 1) return false;
   checks_ -= 1;
@@ -71,7 +70,7 @@ void LoginGuard::succeeded(const IpAddress& client, std::string_view login) {
   std::lock_guard lock{mutex_};
   if (Entry* network = networks_.find(name_of_network(client))) network->failures = 0;
   Entry& entry = logins_.touch(lower(login));
-  if (!is_trusted(&entry, client)) checks_ = std::min(most_checks_, checks_ + 1);
+  if (!is_trusted(&entry, client)) checks_ += 1;
   entry.failures = 0;
   entry.trusted = client.prefix();
   entry.has_trusted = true;

@@ -9,11 +9,11 @@ namespace {
 using Seconds = std::chrono::duration<double>;
 }
 
-double RateBook::per_s() const { return static_cast<double>(rate_.messages) / Seconds(rate_.per).count(); }
-double RateBook::most() const { return std::max(per_s(), 1.0); }
+double per_second(const config::Rate& rate) { return static_cast<double>(rate.messages) / Seconds(rate.per).count(); }
+double kept_most(const config::Rate& rate) { return std::max(per_second(rate), 1.0); }
 
 void RateBook::fill(Instant now) {
-  tokens_ = std::min(most(), tokens_ + Seconds(now - filled_).count() * per_s());
+  tokens_ = std::min(kept_most(rate_), tokens_ + Seconds(now - filled_).count() * per_second(rate_));
   filled_ = now;
 }
 
@@ -25,7 +25,7 @@ void RateBook::set_rate(const config::Rate& rate, Instant now) {
 
 Instant RateBook::when(double tokens) const {
   if (tokens_ >= tokens) return filled_;
-  return filled_ + std::chrono::duration_cast<Duration>(Seconds((tokens - tokens_) / per_s())) + Duration{1};
+  return filled_ + std::chrono::duration_cast<Duration>(Seconds((tokens - tokens_) / per_second(rate_))) + Duration{1};
 }
 
 bool RateBook::is_wanted() const {

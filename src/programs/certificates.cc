@@ -48,9 +48,8 @@ std::expected<void, std::string> read_certificates(config::Settings& settings, c
     const auto key = read_named_file(files.key);
     for (const auto& [content, path, field] : {std::tuple{&chain, &files.chain, "chain"}, std::tuple{&key, &files.key, "key"}}) {
       if (*content) continue;
-      const int error = content->error().detail;
-      const auto* old = error == EACCES || error == EPERM ? same_files(in_force, files) : nullptr;
-      std::string reason = at_line(configuration, prefix + field) + *path + ": " + std::strerror(error);
+      const auto* old = is_forbidden(content->error()) ? same_files(in_force, files) : nullptr;
+      std::string reason = at_line(configuration, prefix + field) + *path + ": " + std::strerror(content->error().detail);
       if (!old) return std::unexpected(std::move(reason));
       files.loaded = old->loaded;
       kept.push_back(std::move(reason));
@@ -83,9 +82,8 @@ std::expected<void, std::string> read_clients(config::Settings& settings, const 
     const std::string where = at_line(configuration, key) + *path;
     const auto content = read_named_file(*path);
     if (!content) {
-      const int error = content.error().detail;
       const bool same = in_force && in_force->tls.client_ca_file == tls.client_ca_file && in_force->tls.client_revocation_file == tls.client_revocation_file;
-      if ((error != EACCES && error != EPERM) || !same) return std::unexpected(where + ": " + std::strerror(error));
+      if (!is_forbidden(content.error()) || !same) return std::unexpected(where + ": " + std::strerror(content.error().detail));
       tls.clients = in_force->tls.clients;
       return {};
     }
@@ -110,9 +108,8 @@ std::expected<void, std::string> read_revocations(config::Settings& settings, co
   const std::string where = at_line(configuration, "tls.revocation_file") + tls.revocation_file;
   const auto content = read_named_file(tls.revocation_file);
   if (!content) {
-    const int error = content.error().detail;
     const bool same = in_force && in_force->tls.trust_file == tls.trust_file && in_force->tls.revocation_file == tls.revocation_file;
-    if ((error != EACCES && error != EPERM) || !same) return std::unexpected(where + ": " + std::strerror(error));
+    if (!is_forbidden(content.error()) || !same) return std::unexpected(where + ": " + std::strerror(content.error().detail));
     tls.trust = in_force->tls.trust;
     return {};
   }
@@ -138,10 +135,8 @@ std::expected<void, std::string> read_trust(config::Settings& settings, const co
       reason = store.error();
     }
   } else {
-    const int error = content.error().detail;
-    const bool forbidden = error == EACCES || error == EPERM;
-    if (forbidden && in_force && in_force->tls.trust_file == path) settings.tls.trust = in_force->tls.trust;
-    reason = std::strerror(error);
+    if (is_forbidden(content.error()) && in_force && in_force->tls.trust_file == path) settings.tls.trust = in_force->tls.trust;
+    reason = std::strerror(content.error().detail);
   }
   auto clients = read_clients(settings, configuration, in_force);
   if (!clients) return clients;

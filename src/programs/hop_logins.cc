@@ -32,9 +32,8 @@ std::expected<void, std::string> read_hop_passwords(config::Settings& settings, 
     const std::string at_file = at_line(configuration, prefix + "password_file") + login.password_file;
     const auto content = read_named_file(login.password_file);
     if (!content) {
-      const int error = content.error().detail;
-      if (error == EACCES || error == EPERM) login.password = kept_from(in_force, each.domain, login.password_file);
-      if (!login.password) return std::unexpected(at_file + ": " + std::strerror(error));
+      if (is_forbidden(content.error())) login.password = kept_from(in_force, each.domain, login.password_file);
+      if (!login.password) return std::unexpected(at_file + ": " + std::strerror(content.error().detail));
       continue;
     }
     std::string_view first = content->text().substr(0, content->text().find('\n'));

@@ -23,6 +23,8 @@ Result<SecretBytes> read_named_file(const std::string& path) {
   return SecretBytes{std::move(content)};
 }
 
+bool is_forbidden(const Error& error) { return error.detail == EACCES || error.detail == EPERM; }
+
 std::string at_line(const config::Configuration& configuration, const std::string& key) {
   const auto entry = configuration.get(key);
   const std::string origin = entry ? entry->origin.text() : "";

@@ -68,7 +68,7 @@ class LoginGuard {
 
   mutable std::mutex mutex_;
   Recent<Entry> networks_{kEntriesMax}, logins_{kEntriesMax};
-  double checks_ = 0, most_checks_ = 0;  // that strangers may still have
+  double checks_ = 0;  // that strangers may still have
   Instant filled_{};
 };
 

@@ -9,9 +9,13 @@
 
 namespace ringpost::policy {
 
+/// Tokens that come in within a second, and how many are kept at most when nobody takes them: so many, or one. Of a rate that is one.
+double per_second(const config::Rate& rate);
+double kept_most(const config::Rate& rate);
+
 /// The book of one destination: a pure core, told what shards want, asked who gets how much. A token is one message.
 ///
-/// Bound:    tokens come in at the rate; what nobody takes is kept, but no more than comes in a second, or one.
+/// Bound:    tokens come in at the rate; what nobody takes is kept, up to kept_most().
 /// Fair:     one round after the other, each shard that wants tokens gets one, starting behind the shard that was served last.
 class RateBook {
  public:
@@ -32,12 +36,10 @@ class RateBook {
   /// When there will be a token.
   Instant next() const { return when(1); }
   /// When nothing is left of what was handed out: then the book may as well be thrown away.
-  Instant full() const { return when(most()); }
+  Instant full() const { return when(kept_most(rate_)); }
 
  private:
   void fill(Instant now);
-  double per_s() const;
-  double most() const;
   Instant when(double tokens) const;
 
   std::vector<std::uint64_t> wanted_;
