@@ -46,9 +46,7 @@ void complete(SinkSetup& setup, const SinkWords& words) {
   for (const std::string& text : words.listen) setup.listen.push_back(read_address("--listen", text));
   setup.options.faults = good("--mode", FaultPlan::parse(words.mode));
   setup.options.message_bytes_max = good("--max-size", parse_number(words.max_bytes));
-  setup.options.security = words.tls == "starttls"   ? Security::starttls
-                           : words.tls == "implicit" ? Security::implicit
-                                                     : Security::none;
+  setup.options.security = security_named(words.tls);
   if (setup.options.security != Security::none && (setup.chain.empty() || setup.key.empty()))
     bad("--certificate", "and --key are needed for TLS");
   for (const std::string& name : words.without) {

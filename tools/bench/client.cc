@@ -20,6 +20,12 @@ std::string_view security_name(Security security) {
   return kNames[static_cast<std::size_t>(security)];
 }
 
+Security security_named(std::string_view name) {
+  for (Security security : {Security::starttls, Security::implicit})
+    if (security_name(security) == name) return security;
+  return Security::none;
+}
+
 std::string_view step_name(Step step) {
   constexpr std::array<std::string_view, 11> kNames = {"connect", "greeting", "tls",  "ehlo",    "auth", "rset",
                                                        "mail",    "rcpt",     "data", "content", "end"};

@@ -21,6 +21,8 @@ namespace ringpost::bench {
 /// When a connection is secured. Nobody's certificate is looked at: what is measured is the work, not the trust.
 enum class Security : std::uint8_t { none, starttls, implicit };
 std::string_view security_name(Security security);
+/// Of one of these names; of any other: none.
+Security security_named(std::string_view name);
 
 struct ClientOptions {
   SocketAddress to;

@@ -39,6 +39,18 @@ std::unique_ptr<runtime::UringRing> make_ring(int cpu) {
   return nullptr;
 }
 
+std::unique_ptr<runtime::UringRing> start_ring() {
+  auto ring = make_ring(-1);
+  if (!ring) return nullptr;
+  if (auto started = ring->start(); !started) {
+    say_no_ring(started.error());
+    return nullptr;
+  }
+  return ring;
+}
+
+void say_no_ring(const Error& error) { fmt::print(stderr, "ringpost-bench: no ring: {}\n", error_name(error.code)); }
+
 Instant monotonic_now() {
   timespec now;
   ::clock_gettime(CLOCK_MONOTONIC, &now);

@@ -16,6 +16,11 @@ namespace ringpost::bench {
 /// The ring of one worker. Empty: standard error has said why.
 std::unique_ptr<runtime::UringRing> make_ring(int cpu);
 
+/// The same, started: for this thread.
+std::unique_ptr<runtime::UringRing> start_ring();
+/// A ring would not start; says so on standard error.
+void say_no_ring(const Error& error);
+
 /// Now, on the clock of the rings, for threads that have none.
 Instant monotonic_now();
 

@@ -29,9 +29,7 @@ void declare(CLI::App& app, ClientOptions& options, ClientWords& words) {
 
 void complete(ClientOptions& options, const ClientWords& words) {
   options.to = read_address("--to", words.to);
-  options.security = words.tls == "starttls"   ? Security::starttls
-                     : words.tls == "implicit" ? Security::implicit
-                                               : Security::none;
+  options.security = security_named(words.tls);
   if (options.resume && options.security == Security::none) bad("--resume", "needs --tls");
   if (options.user.empty() != words.password_file.empty()) bad("--user", "goes with --password-file");
   if (!words.password_file.empty()) {

@@ -11,6 +11,8 @@ nlohmann::ordered_json latencies(const metrics::HistogramSnapshot& latency) {
   };
 }
 
+double microseconds(Duration time) { return static_cast<double>(time.count()) / 1000; }
+
 double ratio(double amount, double by) { return by > 0 ? amount / by : 0; }
 
 }  // namespace ringpost::bench

@@ -13,6 +13,7 @@ namespace ringpost::bench {
 /// mean, p50, p90, p99, p99_9, p99_99, max in microseconds.
 nlohmann::ordered_json latencies(const metrics::HistogramSnapshot& latency);
 
+double microseconds(Duration time);
 /// `amount` per second, or for each of `count`; 0 when there is nothing to divide by.
 double ratio(double amount, double by);
 

@@ -74,12 +74,8 @@ class Held {
 int run_idle(const IdleSetup& setup) {
   StopSignals signals;
   raise_descriptor_limit();
-  auto ring = make_ring(-1);
+  auto ring = start_ring();
   if (!ring) return kExitUsage;
-  if (auto started = ring->start(); !started) {
-    fmt::print(stderr, "ringpost-bench: no ring: {}\n", error_name(started.error().code));
-    return kExitUsage;
-  }
   auto server_memory = [&] {
     return setup.server_pid != 0 ? ServerProcesses{setup.server_pid}.memory_bytes() : std::nullopt;
   };

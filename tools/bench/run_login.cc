@@ -72,12 +72,8 @@ class Logins {
 int run_login(const LoginSetup& setup) {
   StopSignals signals;
   raise_descriptor_limit();
-  auto ring = make_ring(-1);
+  auto ring = start_ring();
   if (!ring) return kExitUsage;
-  if (auto started = ring->start(); !started) {
-    fmt::print(stderr, "ringpost-bench: no ring: {}\n", error_name(started.error().code));
-    return kExitUsage;
-  }
   const CpuWatch cpu{0};
   const Instant start = ring->now();
   Logins logins{*ring, setup};
@@ -103,7 +99,7 @@ int run_login(const LoginSetup& setup) {
       {"refused", logins.refused},
       {"lost", logins.lost},
       {"rate", ratio(begun, seconds)},
-      {"cpu_us_per_login", ratio(static_cast<double>(cpu.own().count()) / 1000, begun)},
+      {"cpu_us_per_login", ratio(microseconds(cpu.own()), begun)},
       {"latency_us", latencies(logins.latency.snapshot())},
       {"troubles", readable(logins.troubles())},
   };

@@ -107,7 +107,6 @@ int run_relay(RelaySetup setup) {
   const SinkTotals taken = sink.totals();
   const double seconds = static_cast<double>(taken.last_ns - start.time_since_epoch().count()) / 1e9;
   const double arrived = static_cast<double>(report.sent - report.lost);
-  auto us = [](Duration time) { return static_cast<double>(time.count()) / 1000; };
   nlohmann::ordered_json json = {
       {"mode", "relay"},
       {"to", setup.send.options.client.to.text()},
@@ -124,13 +123,13 @@ int run_relay(RelaySetup setup) {
       {"duplicates", report.duplicates},
       {"rate", ratio(arrived, seconds)},
       {"accept_rate", ratio(static_cast<double>(totals.accepted), send.seconds())},
-      {"cpu_us_per_message", ratio(us(cpu.own()), arrived)},
+      {"cpu_us_per_message", ratio(microseconds(cpu.own()), arrived)},
       {"latency_us", latencies(transit(*sent, *received))},
       {"accept_latency_us", latencies(totals.latency)},
       {"sink_connections", taken.connections},
       {"troubles", readable(send.troubles())},
   };
-  if (server) json["server_cpu_us_per_message"] = ratio(us(*server), arrived);
+  if (server) json["server_cpu_us_per_message"] = ratio(microseconds(*server), arrived);
   if (!setup.send.quiet)
     fmt::print(stderr, "{:.1f} s: {} accepted, {} lost, {} changed, {} twice; {:.0f}/s from end to end\n", seconds, totals.accepted,
                report.lost, report.changed, report.duplicates, ratio(arrived, seconds));

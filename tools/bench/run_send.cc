@@ -14,7 +14,6 @@ nlohmann::ordered_json to_json(const SendSetup& setup, const SendCrew& crew, Dur
   const SendTotals totals = crew.totals();
   const double seconds = crew.seconds(), accepted = static_cast<double>(totals.accepted);
   const ClientOptions& client = setup.options.client;
-  auto us = [](Duration time) { return static_cast<double>(time.count()) / 1000; };
   nlohmann::ordered_json json = {
       {"mode", "send"},
       {"run", setup.generator.run},
@@ -38,7 +37,7 @@ nlohmann::ordered_json to_json(const SendSetup& setup, const SendCrew& crew, Dur
       {"deferred", totals.tempfailed},
       {"lost", totals.lost},
       {"rate", ratio(accepted, seconds)},
-      {"cpu_us_per_message", ratio(us(own), accepted)},
+      {"cpu_us_per_message", ratio(microseconds(own), accepted)},
       {"latency_us", latencies(totals.latency)},
       {"reply_latency_us", latencies(totals.reply_latency)},
       {"recipients", {{"accepted", totals.recipients}, {"refused", totals.recipients_refused}}},
@@ -49,7 +48,7 @@ nlohmann::ordered_json to_json(const SendSetup& setup, const SendCrew& crew, Dur
       {"connects_failed", totals.connects_failed},
       {"troubles", readable(crew.troubles())},
   };
-  if (server) json["server_cpu_us_per_message"] = ratio(us(*server), accepted);
+  if (server) json["server_cpu_us_per_message"] = ratio(microseconds(*server), accepted);
   return json;
 }
 

@@ -17,7 +17,7 @@ std::string to_json(const SinkTotals& totals, Duration cpu) {
       {"refused", totals.refused},
       {"lost", totals.failed},
       {"rate", ratio(static_cast<double>(totals.messages), totals.active_s())},
-      {"cpu_us_per_message", ratio(static_cast<double>(cpu.count()) / 1000, static_cast<double>(totals.messages))},
+      {"cpu_us_per_message", ratio(microseconds(cpu), static_cast<double>(totals.messages))},
       {"recipients", totals.recipients},
       {"bytes", totals.bytes},
       {"connections", totals.connections},

@@ -101,7 +101,7 @@ bool SendCrew::join() {
   for (Thread& own : threads_) {
     own.thread.join();
     if (!own.started) {
-      fmt::print(stderr, "ringpost-bench: no ring: {}\n", error_name(own.started.error().code));
+      say_no_ring(own.started.error());
       started = false;
       continue;
     }
