@@ -15,7 +15,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests/integration"))
@@ -37,9 +36,15 @@ os.environ["RINGPOST_BUILD"] = str(ARGUMENTS.build.resolve())
 BENCH = ARGUMENTS.build / "ringpost-bench"
 
 
+def wrong_logins(server):
+    """How many the server has answered."""
+    return sum(int(line.split()[1]) for line in server.ctl("metrics").splitlines()
+               if line.startswith(("ringpost_logins_refused_total", "ringpost_logins_put_off_total")))
+
+
 def main():
     from certificates import Authority
-    from server import Server, free_port
+    from server import Server, free_port, wait_until
 
     with tempfile.TemporaryDirectory(prefix="ringpost-bench.", dir="/var/tmp") as folder:
         home = pathlib.Path(folder)
@@ -63,7 +68,8 @@ def main():
                          str(ARGUMENTS.seconds + 2), "--user", "@example.com", "--numbered", "--password-file", home / "guess",
                          "--from-network", "127.64.0.0/10", "--json", guesses, "--quiet"])
                     if guesser:
-                        time.sleep(1)  # until it is at its rate
+                        goal = wrong_logins(server) + ARGUMENTS.rate // 2
+                        wait_until("the guessers' rate", lambda: wrong_logins(server) >= goal)
                     report = home / "report.json"
                     subprocess.run([BENCH, "send", "--to", f"127.0.0.1:{server.port}", "--rate", str(ARGUMENTS.mail_rate),
                                     "--messages", str(int(ARGUMENTS.mail_rate * ARGUMENTS.seconds)), "--connections", "4", "--quiet", "--json", report],

@@ -65,6 +65,15 @@ class TokenServer(SubmissionServer):
             return code, error
 
 
+def refuses_settings(server, settings, words):
+    """It does not start with these, and says why."""
+    server.settings.update(settings)
+    server.write_config()
+    code, said = server.refuses_to_start()
+    assert code == 2 and words in said, said
+    (server.home / "accounts").unlink()
+
+
 def needs(program):
     return pytest.mark.skipif(not shutil.which(program), reason=f"{program} is not installed")
 

@@ -10,7 +10,7 @@ import pytest
 from certificates import Authority, pem_of
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from server import PATIENCE_S, BenchSink, Server, free_port, wait_until
-from submission import ANNA, HOST, MAIL, PASSWORD, SubmissionServer, needs
+from submission import ANNA, HOST, MAIL, PASSWORD, SubmissionServer, needs, refuses_settings
 
 EMPTY = "="
 
@@ -244,9 +244,4 @@ def test_configurations_that_contradict_themselves(home):
     for settings, words in (({"tls.client_ca_file": None}, "no client's certificate could be good"),
                             ({"tls.client_ca_file": home / "nowhere.pem"}, "No such file"),
                             ({"listener.smtps.client_certificates": "none", "relay.client_certificates": "a.example"}, "no listener asks for certificates")):
-        server = CertificateServer(home)
-        server.settings.update(settings)
-        server.write_config()
-        code, said = server.refuses_to_start()
-        assert code == 2 and words in said, said
-        (home / "accounts").unlink()
+        refuses_settings(CertificateServer(home), settings, words)

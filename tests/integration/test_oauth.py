@@ -8,7 +8,7 @@ import time
 import pytest
 from issuer import Issuer
 from server import PATIENCE_S, BenchSink, wait_until
-from submission import ANNA, HOST, MAIL, PASSWORD, TokenServer, needs
+from submission import ANNA, HOST, MAIL, PASSWORD, TokenServer, needs, refuses_settings
 
 BOB = "bob@example.com"
 
@@ -142,9 +142,4 @@ def test_configurations_that_contradict_themselves(home):
     for settings, words in (({"auth.oauth.audience": None}, "auth.oauth.audience is missing"),
                             ({"auth.oauth.key_file": None}, "nobody could check a token"),
                             ({"auth.oauth.issuer": None}, "whose keys are they?")):
-        server = TokenServer(home)
-        server.settings.update(settings)
-        server.write_config()
-        code, said = server.refuses_to_start()
-        assert code == 2 and words in said, said
-        (home / "accounts").unlink()
+        refuses_settings(TokenServer(home), settings, words)

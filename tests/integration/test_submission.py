@@ -13,7 +13,7 @@ import time
 
 import pytest
 from server import PATIENCE_S, BenchSink, wait_until
-from submission import ANNA, HOST, MAIL, PASSWORD, SubmissionServer, needs, plain, refused
+from submission import ANNA, HOST, MAIL, PASSWORD, SubmissionServer, needs, plain, refused, refuses_settings
 
 @pytest.fixture(scope="module")
 def server(home_of_module):
@@ -251,9 +251,4 @@ def test_C5_no_timing_tells_who_exists(home):
 def test_configurations_that_contradict_themselves(home):
     for settings, words in (({"listener.test.tls": "none"}, "listener.test.tls = required"),
                             ({"listener.smtps.tls": "required"}, "listener.smtps.tls = implicit")):
-        server = SubmissionServer(home)
-        server.settings.update(settings)
-        server.write_config()
-        code, said = server.refuses_to_start()
-        assert code == 2 and words in said, said
-        (home / "accounts").unlink()
+        refuses_settings(SubmissionServer(home), settings, words)

@@ -49,29 +49,29 @@ def test_postfix_that_wants_tls(home, authority, policy, versions, minimum):
         assert {(verified, version) for _, verified, version in wait_until("events", lambda: ways(server))} == {(policy == "verify", minimum)}
 
 
+def waits_for_another_policy(server, hop, why, policy):
+    """What was sent is tried in vain, for that reason and with that code; with `policy` it arrives, once."""
+    tried = wait_until("an attempt", lambda: [each for each in server.recipients() if each["attempts"]], meanwhile=server.must_run)
+    assert (tried[0]["reason"], tried[0]["code"]) == why
+    server.ctl("set", f"destination.localhost..tls={policy}")
+    server.ctl("queue", "retry", "--all")
+    server.wait_delivered()
+    assert len(arrived(hop, 1)) == 1
+
+
 @needs_postfix
 def test_postfix_that_wants_tls_gets_nothing_in_clear(home, authority):
     """530 at MAIL: what is wrong here is the administrator's to set right, and no bounce."""
     with Postfix(home, authority, "localhost") as hop, relay(home, hop, authority, "none") as server:
         send(server)
-        tried = wait_until("an attempt", lambda: [each for each in server.recipients() if each["attempts"]], meanwhile=server.must_run)
-        assert (tried[0]["reason"], tried[0]["code"]) == ("hop_login_demanded", 530)
-        server.ctl("set", "destination.localhost..tls=verify")
-        server.ctl("queue", "retry", "--all")
-        server.wait_delivered()
-        assert len(arrived(hop, 1)) == 1
+        waits_for_another_policy(server, hop, ("hop_login_demanded", 530), "verify")
 
 
 @needs_postfix
 def test_postfix_whose_name_is_another(home, authority):
     with Postfix(home, authority, "elsewhere.example") as hop, relay(home, hop, authority, "verify") as server:
         send(server)
-        tried = wait_until("an attempt", lambda: [each for each in server.recipients() if each["attempts"]], meanwhile=server.must_run)
-        assert (tried[0]["reason"], tried[0]["code"]) == ("peer_not_verified", 451)
-        server.ctl("set", "destination.localhost..tls=encrypt")
-        server.ctl("queue", "retry", "--all")
-        server.wait_delivered()
-        assert len(arrived(hop, 1)) == 1
+        waits_for_another_policy(server, hop, ("peer_not_verified", 451), "encrypt")
 
 
 @needs_postfix
