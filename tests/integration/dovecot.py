@@ -1,4 +1,5 @@
 """A Dovecot that does nothing but answer about passwords, at a socket of its own."""
+import os
 import re
 import shutil
 import signal
@@ -16,6 +17,11 @@ protocols =
 ssl = no
 auth_mechanisms = plain
 auth_failure_delay = 0
+service anvil {{
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
 {passdb}
 service auth {{
   unix_listener {socket} {{
@@ -61,5 +67,6 @@ class Dovecot:
         return self
 
     def __exit__(self, *_):
-        self.process.send_signal(signal.SIGTERM)
+        # At once: asked to end, its processes would wait for their clients.
+        os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(PATIENCE_S)

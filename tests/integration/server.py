@@ -254,8 +254,10 @@ class Server:
         wait_until("an empty queue", lambda: not self.queue(), meanwhile=self.must_run)
 
     def audit_lines(self):
-        """Every event of the audit log; lines that are no events begin and end a file's marks."""
-        lines = [json.loads(line) for path in sorted(self.audit.glob("*.jsonl")) for line in path.read_text().splitlines()]
+        """Every event of the audit log; lines that are no events begin and end a file's marks. A line that is just being written has
+        no end yet."""
+        lines = [json.loads(line) for path in sorted(self.audit.glob("*.jsonl"))
+                 for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
         return [line for line in lines if "event" in line]
 
 
