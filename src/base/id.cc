@@ -2,14 +2,19 @@
 
 namespace ringpost {
 
-std::string hex(Bytes bytes) {
+void append_hex(std::string& out, Bytes bytes) {
   static constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  text.reserve(bytes.size() * 2);
+  std::size_t at = out.size();
+  out.resize(at + bytes.size() * 2);
   for (std::byte b : bytes) {
-    text.push_back(kDigits[std::to_integer<unsigned>(b) >> 4]);
-    text.push_back(kDigits[std::to_integer<unsigned>(b) & 15]);
+    out[at++] = kDigits[std::to_integer<unsigned>(b) >> 4];
+    out[at++] = kDigits[std::to_integer<unsigned>(b) & 15];
   }
+}
+
+std::string hex(Bytes bytes) {
+  std::string text;
+  append_hex(text, bytes);
   return text;
 }
 

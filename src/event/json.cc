@@ -1,6 +1,9 @@
 // JSON lines. Every value is a number, a fixed word, hexadecimal, or an address in digits, so only a setting's name and values
 // need escaping at all.
+#include <algorithm>
+#include <charconv>
 #include <chrono>
+#include <concepts>
 #include <string>
 #include <utility>
 
@@ -10,25 +13,37 @@
 namespace ringpost::event {
 namespace {
 
+/// Text that needs no escaping.
+void append_word(std::string& out, std::string_view text) { out.append("\"").append(text).append("\""); }
+
+bool is_plain(char octet) {
+  auto value = static_cast<unsigned char>(octet);
+  return value >= 0x20 && value < 0x7f && octet != '"' && octet != '\\';
+}
+
 void append_string(std::string& out, std::string_view text) {
   constexpr std::string_view kHex = "0123456789abcdef";
+  if (std::ranges::all_of(text, is_plain)) return append_word(out, text);
   out += '"';
   for (char octet : text) {
     auto value = static_cast<unsigned char>(octet);
-    if (octet == '"' || octet == '\\') {
-      out.append({'\\', octet});
-    } else if (value < 0x20 || value >= 0x7f) {
-      out.append("\\u00").append({kHex[value >> 4], kHex[value & 15]});
-    } else {
-      out += octet;
-    }
+    if (is_plain(octet)) out += octet;
+    else if (octet == '"' || octet == '\\') out.append({'\\', octet});
+    else out.append("\\u00").append({kHex[value >> 4], kHex[value & 15]});
   }
   out += '"';
 }
 
-void append_padded(std::string& out, std::uint64_t number, std::size_t width) {
-  std::string digits = std::to_string(number);
-  out.append(width > digits.size() ? width - digits.size() : 0, '0').append(digits);
+void append_number(std::string& out, std::integral auto number) {
+  char digits[20];
+  out.append(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
+}
+
+template <std::size_t kWidth>
+void append_padded(std::string& out, std::uint64_t number) {
+  char digits[kWidth];
+  for (std::size_t at = kWidth; at-- > 0; number /= 10) digits[at] = static_cast<char>('0' + number % 10);
+  out.append(digits, kWidth);
 }
 
 /// RFC 3339 in UTC with nanoseconds.
@@ -37,35 +52,40 @@ void append_time(std::string& out, WallTime time) {
   std::chrono::year_month_day date{day};
   std::chrono::hh_mm_ss clock{time - day};
   out += '"';
-  append_padded(out, static_cast<std::uint64_t>(int{date.year()}), 4);
+  append_padded<4>(out, static_cast<std::uint64_t>(int{date.year()}));
   out += '-';
-  append_padded(out, unsigned{date.month()}, 2);
+  append_padded<2>(out, unsigned{date.month()});
   out += '-';
-  append_padded(out, unsigned{date.day()}, 2);
+  append_padded<2>(out, unsigned{date.day()});
   out += 'T';
-  append_padded(out, static_cast<std::uint64_t>(clock.hours().count()), 2);
+  append_padded<2>(out, static_cast<std::uint64_t>(clock.hours().count()));
   out += ':';
-  append_padded(out, static_cast<std::uint64_t>(clock.minutes().count()), 2);
+  append_padded<2>(out, static_cast<std::uint64_t>(clock.minutes().count()));
   out += ':';
-  append_padded(out, static_cast<std::uint64_t>(clock.seconds().count()), 2);
+  append_padded<2>(out, static_cast<std::uint64_t>(clock.seconds().count()));
   out += '.';
-  append_padded(out, static_cast<std::uint64_t>(clock.subseconds().count()), 9);
+  append_padded<9>(out, static_cast<std::uint64_t>(clock.subseconds().count()));
   out += "Z\"";
 }
 
-template <std::integral Number>
-void append_value(std::string& out, Number number) {
-  out += std::to_string(number);
-}
+void append_value(std::string& out, std::integral auto number) { append_number(out, number); }
 template <typename Tag>
 void append_value(std::string& out, const Id<Tag>& id) {
-  append_string(out, hex(id));
+  out += '"';
+  append_hex(out, id.bytes);
+  out += '"';
 }
-void append_value(std::string& out, const IpAddress& address) { append_string(out, address.text()); }
-void append_value(std::string& out, const Host& host) { append_string(out, SocketAddress{host.ip, host.port}.text()); }
+void append_value(std::string& out, const IpAddress& address) {
+  char text[IpAddress::kTextMax];
+  append_word(out, address.text(text));
+}
+void append_value(std::string& out, const Host& host) {
+  char text[SocketAddress::kTextMax];
+  append_word(out, SocketAddress{host.ip, host.port}.text(text));
+}
 void append_value(std::string& out, const SettingText& text) { append_string(out, text.view()); }
-void append_value(std::string& out, Reason reason) { append_string(out, name_of(reason)); }
-void append_value(std::string& out, Authentication authentication) { append_string(out, name_of(authentication)); }
+void append_value(std::string& out, Reason reason) { append_word(out, name_of(reason)); }
+void append_value(std::string& out, Authentication authentication) { append_word(out, name_of(authentication)); }
 std::string suite_text(std::uint16_t suite) {
   constexpr std::pair<std::uint16_t, std::string_view> kNames[] = {
       {0x1301, "TLS_AES_128_GCM_SHA256"},
@@ -88,19 +108,24 @@ void append_value(std::string& out, const TlsResult& tls) {
   if (tls.version == 0) out += "null,\"suite\":null";
   else out.append(tls.version == 0x0304 ? "\"TLSv1.3\"" : "\"TLSv1.2\"").append(",\"suite\":\"").append(suite_text(tls.suite)).append("\"");
   out += ",\"policy\":";
-  append_string(out, name_of(tls.policy));
+  append_word(out, name_of(tls.policy));
   out.append(",\"verified\":").append(tls.verified ? "true" : "false").append(",\"why_not_better\":");
   if (tls.shortfall == TlsResult::Shortfall::none) out += "null";
-  else append_string(out, name_of(tls.shortfall));
+  else append_word(out, name_of(tls.shortfall));
   out += '}';
 }
 void append_value(std::string& out, const ReplyCode& reply) {
-  std::string text = std::to_string(reply.code);
+  out += '"';
+  append_number(out, reply.code);
   if (reply.enhanced_class != 0) {
-    text += " " + std::to_string(reply.enhanced_class) + "." + std::to_string(reply.enhanced_subject) + "." +
-            std::to_string(reply.enhanced_detail);
+    out += ' ';
+    append_number(out, reply.enhanced_class);
+    out += '.';
+    append_number(out, reply.enhanced_subject);
+    out += '.';
+    append_number(out, reply.enhanced_detail);
   }
-  append_string(out, text);
+  out += '"';
 }
 
 }  // namespace
@@ -109,9 +134,9 @@ void append_json(const Event& event, std::string& out, SettingName setting_name)
   out += "{\"v\":";
   append_value(out, kEventVersion);
   out += ",\"event\":";
-  append_string(out, name_of(event.kind));
+  append_word(out, name_of(event.kind));
   out += ",\"class\":";
-  append_string(out, name_of(class_of(event.kind)));
+  append_word(out, name_of(class_of(event.kind)));
   out += ",\"incarnation\":";
   append_value(out, event.stamp.incarnation);
   out += ",\"sequence\":";
@@ -119,7 +144,7 @@ void append_json(const Event& event, std::string& out, SettingName setting_name)
   out += ",\"time\":";
   append_time(out, event.stamp.time);
   out += ",\"process\":";
-  append_string(out, name_of(event.stamp.process));
+  append_word(out, name_of(event.stamp.process));
   out += ",\"shard\":";
   append_value(out, event.stamp.shard);
   for_each_field(event, [&](Field field, std::string_view name, const auto& value) {

@@ -10,6 +10,10 @@ namespace {
 constexpr Duration kReconnectFirst = std::chrono::milliseconds(20);
 constexpr Duration kReconnectMax = std::chrono::seconds(1);
 constexpr Duration kSendPatience = std::chrono::seconds(30);
+// What happens within this time goes together, as each batch costs auditd a write, a sync and an answer. Nothing waits for it: what
+// is here is durable, in the commit group of what it reports.
+constexpr Duration kGather = std::chrono::milliseconds(10);
+constexpr std::size_t kGatherEvents = event::kBatchBytesMax / event::kEventBytesMax;
 }  // namespace
 
 Outbox::Outbox(runtime::Ring& ring, Log& log, metrics::ShardMetrics& metrics, const SocketAddress& auditd, Listener& listener)
@@ -39,7 +43,8 @@ void Outbox::add(const IncarnationId& incarnation, std::uint64_t sequence, Bytes
   ++pending_;
   pending_bytes_ += encoded.size();
   metrics_.audit_pending.set(static_cast<std::int64_t>(pending_));
-  if (line.entries.size() - line.sent == 1) changed_.notify_all();
+  const std::size_t unsent = line.entries.size() - line.sent;
+  if (unsent == 1 || unsent == kGatherEvents) changed_.notify_all();
 }
 
 bool Outbox::within(const Limits& limits) const {
@@ -93,10 +98,17 @@ runtime::Task<void> Outbox::converse() {
     }
     auto sent = co_await ring_.send(socket_, packet, ring_.now() + kSendPatience);
     if (!sent || *sent != packet.size()) break;
+    const Instant gathered = ring_.now() + kGather;
+    while (!broken_ && !stopping_ && !has_gathered() && ring_.now() < gathered) (void)co_await changed_.wait(gathered);
   }
   broken_ = true;
   (void)co_await ring_.shutdown(socket_, SHUT_RDWR);
   co_await readers_.join();
+}
+
+// Is there enough for a batch of its own?
+bool Outbox::has_gathered() const {
+  return std::ranges::any_of(lines_, [](const auto& line) { return line.second.entries.size() - line.second.sent >= kGatherEvents; });
 }
 
 // The next events of one incarnation that were not sent on this connection; empty when there are none.

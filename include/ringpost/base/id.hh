@@ -33,7 +33,8 @@ using MessageId = Id<struct MessageIdTag>;
 /// One version of one key in keyd's tree.
 using KeyId = Id<struct KeyIdTag>;
 
-/// 32 lower-case hexadecimal digits.
+/// Two lower-case hexadecimal digits for each byte.
+void append_hex(std::string& out, Bytes bytes);
 std::string hex(Bytes bytes);
 template <typename Tag>
 std::string hex(const Id<Tag>& id) { return hex(Bytes{id.bytes}); }

@@ -70,6 +70,7 @@ class Outbox {
   runtime::Task<void> converse();
   runtime::Task<void> read_acks();
   bool take(const event::Ack& ack);
+  bool has_gathered() const;
   Bytes next_batch();
 
   runtime::Ring& ring_;

@@ -45,7 +45,7 @@ class FakeAuditd {
 
   Answer answer = [](const event::Batch& batch) { return event::Ack{batch.incarnation(), batch.last_sequence()}; };
   std::vector<std::pair<IncarnationId, std::uint64_t>> seen;
-  unsigned connections = 0;
+  unsigned connections = 0, batches = 0;
   bool silent = false;  ///< takes everything, and says nothing
 
  private:
@@ -68,6 +68,7 @@ class FakeAuditd {
       auto received = co_await ring_.receive(fd, packet);
       if (!received || *received == 0) break;
       auto batch = event::Batch::decode(Bytes{packet}.first(*received));
+      ++batches;
       EXPECT_TRUE(batch);
       if (!batch) break;
       for (std::uint64_t s = batch->first_sequence(); s <= batch->last_sequence(); ++s) seen.emplace_back(batch->incarnation(), s);
@@ -166,6 +167,25 @@ TEST_F(OutboxTest, events_of_each_incarnation_arrive_in_order) {
   std::map<IncarnationId, std::uint64_t> last{{kFirst, 0}, {kSecond, 4}};
   for (const auto& [of, sequence] : auditd_->seen) EXPECT_EQ(sequence, ++last[of]);
   EXPECT_EQ(metrics_.audit_pending.value(), 0);
+}
+
+TEST_F(OutboxTest, the_first_event_goes_at_once_and_what_follows_it_goes_together) {
+  start_auditd();
+  start();
+  ASSERT_TRUE(drained());
+  add(kFirst, 1, 1);
+  world_.run_for(std::chrono::milliseconds(5));
+  EXPECT_EQ(auditd_->batches, 1u);
+  for (std::uint64_t sequence = 2; sequence <= 5; ++sequence) {
+    add(kFirst, sequence, sequence);
+    world_.run_for(std::chrono::milliseconds(1));
+  }
+  ASSERT_TRUE(drained());
+  EXPECT_EQ(auditd_->batches, 2u);
+  // What fills a batch does not wait.
+  add(kFirst, 6, 5 + event::kBatchBytesMax / event::kEventBytesMax);
+  world_.run_for(std::chrono::milliseconds(5));
+  EXPECT_EQ(outbox_->pending(), 0u);
 }
 
 TEST_F(OutboxTest, a_hole_begins_a_new_batch) {
