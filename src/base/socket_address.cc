@@ -113,10 +113,16 @@ std::uint64_t IpAddress::hash(std::uint64_t seed) const {
 }
 
 std::string_view IpAddress::text(std::span<char> buffer) const {
-  char terminated[INET6_ADDRSTRLEN];
-  bool ipv4 = is_ipv4();
-  inet_ntop(ipv4 ? AF_INET : AF_INET6, bytes.data() + (ipv4 ? kMappedPrefix : 0), terminated, sizeof terminated);
   Writer writer{buffer};
+  if (is_ipv4()) {  // by ourselves, as each message shows one, and inet_ntop prints it with a format
+    for (std::size_t at = kMappedPrefix; at < bytes.size(); ++at) {
+      if (at > kMappedPrefix) writer.add(".");
+      writer.add(std::to_integer<unsigned>(bytes[at]));
+    }
+    return writer.view();
+  }
+  char terminated[INET6_ADDRSTRLEN];
+  inet_ntop(AF_INET6, bytes.data(), terminated, sizeof terminated);
   writer.add(terminated);
   return writer.view();
 }

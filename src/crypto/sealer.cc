@@ -1,11 +1,10 @@
 #include "ringpost/crypto/sealer.hh"
 
+#include <xxh_x86dispatch.h>
+
 #include <algorithm>
 
 #include "ringpost/base/units.hh"
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 namespace ringpost::crypto {
 
