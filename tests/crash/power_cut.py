@@ -40,7 +40,7 @@ sys.dont_write_bytecode = True
 from audit_log import AuditLog  # noqa: E402
 from guest import Guest, Mounted, best_accelerator, make_disk, make_initramfs, tools, why_not  # noqa: E402
 from kill_loop import in_flight  # noqa: E402
-from server import Broken, Peer, Server, free_ports  # noqa: E402
+from server import Broken, Peer, Server, free_port  # noqa: E402
 from write_log import LoggedDisk, left_by_cut  # noqa: E402
 
 DISK_MB = 384
@@ -127,7 +127,7 @@ class PowerCuts:
         # A server that loses parts of messages never gets rid of the rest: that is found, and not waited for.
         self.drain_patience_s = 5 if plant else DRAIN_PATIENCE_S
         self.contents = {}  # of all messages that any generator was told are kept
-        self.sink_port, self.port = free_ports(2)
+        self.sink_port, self.port = free_port(), free_port()
         self.initramfs = self.home / "initramfs"
         make_initramfs(self.initramfs, self.known, self.build, self.sink_port, PLANTS[plant] if plant else "ringpostd")
         self.accelerator = accelerator or best_accelerator(self.known, self.initramfs, self.home)

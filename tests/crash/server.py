@@ -6,7 +6,12 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+from network import free_port  # noqa: E402
 
 PATIENCE_S = 120
 POLL_S = 0.02
@@ -25,14 +30,6 @@ def wait_until(what, look, patience_s=PATIENCE_S):
         if time.monotonic() > deadline:
             raise Broken(f"{what}: not within {patience_s} s")
         time.sleep(POLL_S)
-
-
-def free_ports(count):
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in held]
-    for one in held:
-        one.close()
-    return ports
 
 
 def answers(port):
@@ -97,7 +94,7 @@ class Server:
 
     def __init__(self, build, home, connections=8):
         self.build, self.home, self.life, self.sessions = pathlib.Path(build), pathlib.Path(home), None, []
-        self.port, self.sink_port = free_ports(2)
+        self.port, self.sink_port = free_port(), free_port()
         self.config = self.home / "ringpost.conf"
         self.config.write_text(configuration(home, f"127.0.0.1:{self.port}", f"127.0.0.1:{self.sink_port}", connections))
         self.log = (self.home / "ringpostd.log").open("ab")
@@ -136,7 +133,7 @@ class Server:
         def left():
             self.sessions = [one for one in self.sessions if one == self.life.pid or members(one)]
             return self.sessions == [self.life.pid]
-        wait_until("the end of the helpers of killed servers", left, 30)
+        wait_until("the end of the helpers of killed servers", left)
 
     def control(self, *words):
         run = subprocess.run([self.build / "ringpostctl", "-c", self.config, *words], capture_output=True, text=True,
@@ -168,7 +165,7 @@ class Server:
         code = self.life.wait(PATIENCE_S)
         if code != 0:
             raise Broken(f"ringpostd stopped with exit code {code}")
-        wait_until("the end of the helpers", lambda: not members(self.life.pid), 30)
+        wait_until("the end of the helpers", lambda: not members(self.life.pid))
 
     def clear_away(self):
         """Whatever happened, nothing of it stays."""

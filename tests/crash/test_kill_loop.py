@@ -18,6 +18,7 @@ def home(tmp_path):
     return tmp_path
 
 
+@pytest.mark.alone
 def test_a_server_that_is_killed_keeps_what_it_acknowledged(home):
     result = KillLoop(BUILD, home, seed=7).run(rounds=STORM_EVERY, seconds=0.8)
     assert result["problems"] == []

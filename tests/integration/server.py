@@ -15,6 +15,8 @@ import tempfile
 import threading
 import time
 
+from network import free_port
+
 BUILD = pathlib.Path(os.environ.get("RINGPOST_BUILD") or pathlib.Path(__file__).parents[2] / "build").absolute()
 # Bounds for when something is broken, generous because tests run on busy machines; nothing waits for them otherwise.
 PATIENCE_S = 120
@@ -31,11 +33,6 @@ def wait_until(what, look, deadline_s=PATIENCE_S, meanwhile=lambda: None):
         meanwhile()
         assert time.monotonic() < deadline, f"{what} did not happen within {deadline_s} s"
         time.sleep(POLL_S)
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        return held.getsockname()[1]
 
 
 def process_name(pid):
@@ -161,7 +158,7 @@ class Server:
         code = self.process.wait(patience_s)
         took = time.monotonic() - began
         assert code == 0, f"ringpostd ended with {code}:\n{self.said()}"
-        wait_until("the end of the helpers", lambda: not set(helpers) & set(parents()), 10)
+        wait_until("the end of the helpers", lambda: not set(helpers) & set(parents()))
         return took
 
     def kill(self):
@@ -177,7 +174,7 @@ class Server:
         if self.process.poll() is None:
             self.process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(10)
+                self.process.wait(30)
         for pid in [*family, self.process.pid] if self.process.poll() is None else family:
             with contextlib.suppress(ProcessLookupError):
                 if process_name(pid).startswith("ringpost"):

@@ -86,6 +86,7 @@ def test_relay_finds_what_is_lost(home):
         assert (results["accepted"], results["lost"], results["rate"]) == (5, 5, 0)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("tls", ["none", "starttls"])
 def test_idle_connections_are_held_and_counted(home, certified, tls):
     with Submission(home, certified) as server:

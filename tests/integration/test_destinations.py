@@ -76,6 +76,7 @@ def latencies(server, sink, count):
     return sorted(times)
 
 
+@pytest.mark.alone
 def test_destinations_in_trouble_do_not_hinder_a_healthy_one(home):
     with BenchSink() as sink, SlowHop() as silent, SlowHop(20) as tarpit:
         server = Server(home, settings={

@@ -18,6 +18,8 @@ import time
 import pytest
 from server import BUILD, PATIENCE_S, Client, Server, wait_until
 
+pytestmark = pytest.mark.alone
+
 Sync = collections.namedtuple("Sync", "inode begin end")          # seconds of CLOCK_MONOTONIC
 Message = collections.namedtuple("Message", "last_byte replied")  # the client's last send began; its 250 was there
 

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from server import BUILD, Server, is_running, parents, wait_until
+from server import BUILD, PATIENCE_S, Server, is_running, parents, wait_until
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become several users")
 HELPERS = {"ringpost-keyd": "ringpost-key", "ringpost-auditd": "ringpost-audit", "ringpost-helper": "ringpost-helper"}
@@ -132,12 +132,13 @@ def test_H1_a_helper_that_nobody_can_start_anew_ends_the_server_in_order(home, n
         os.kill(nanny, signal.SIGKILL)
         wait_until("the look at it", lambda: server.status()["helpers"] == "unsupervised", meanwhile=server.must_run)
         os.kill(helper, signal.SIGKILL)
-        assert server.process.wait(60) == 1
+        assert server.process.wait(PATIENCE_S) == 1
         assert "a helper and its nanny were killed" in server.said() and "info stopped" in server.said()
         with Server(home) as again:
             assert again.status()["helpers"] == "kept"
 
 
+@pytest.mark.alone
 def test_H1_helpers_end_within_a_second_when_the_server_is_killed(home):
     took = []
     while not took or min(took) >= 1:
@@ -181,7 +182,7 @@ def test_H15_a_directory_in_use_is_refused_at_once_by_its_name(home, which):
         second = Server(home / "second", settings={f"{which}.directory": folder})
         began = time.monotonic()
         _, said = second.refuses_to_start()
-        assert time.monotonic() - began < 10, "it waited for what does not end"
+        assert time.monotonic() - began < 30, "it waited for what does not end"
         assert f"{which}.directory: {folder} is in use" in said and f"process {first.process.pid}" in said, said
         assert "stop that one first" in said
         assert not (second.keys / "kek").exists()
@@ -199,7 +200,7 @@ def test_H15_a_predecessor_that_stops_is_waited_for(home):
                    pathlib.Path(f"/proc/{first.process.pid}/comm").read_text().strip() == "ringpostd-stops")
         second.launch()
         try:
-            assert first.process.wait(60) == 0
+            assert first.process.wait(PATIENCE_S) == 0
             wait_until("the second server's 220", second.banner, meanwhile=second.must_run)
         finally:
             second.end()

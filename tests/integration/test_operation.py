@@ -12,7 +12,7 @@ import socket
 import time
 
 import pytest
-from server import AioSink, BenchSink, Client, Server, free_port, parents, wait_until, without_received
+from server import PATIENCE_S, AioSink, BenchSink, Client, Server, free_port, parents, wait_until, without_received
 
 SENDER, RECIPIENT = "anna.heron@sender-domain.example", "bert.egret@recipient-domain.example"
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -35,6 +35,7 @@ def check_arrived(sink, numbers):
 
 # ---- the end
 
+@pytest.mark.alone
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_takes_at_most_5_seconds_whatever_is_open(home, how):
     with socket.create_server(("127.0.0.1", 0)) as silent:  # a next hop that never says anything
@@ -52,10 +53,10 @@ def test_a_stop_takes_at_most_5_seconds_whatever_is_open(home, how):
             clients[3].write(b"NOO")
             family, began = server.family(), time.monotonic()
             server.process.send_signal(how)
-            assert server.process.wait(60) == 0, server.said()
+            assert server.process.wait(PATIENCE_S) == 0, server.said()
             took = time.monotonic() - began
             assert took < 5, f"{took} s"
-            wait_until("the end of the helpers", lambda: not set(family) & set(parents()), 10)
+            wait_until("the end of the helpers", lambda: not set(family) & set(parents()))
             assert clients[4].reply()[:3] in ("421", "")
     with BenchSink() as sink:  # what was cut was never mail, the rest is
         server.settings["route.default"] = sink.route
@@ -65,6 +66,7 @@ def test_a_stop_takes_at_most_5_seconds_whatever_is_open(home, how):
             check_arrived(sink, range(3))
 
 
+@pytest.mark.alone
 def test_helpers_end_when_ringpostd_is_killed(home):
     with Server(home) as server:
         for name in ("ringpost-keyd", "ringpost-auditd", "ringpost-helper"):
@@ -73,7 +75,7 @@ def test_helpers_end_when_ringpostd_is_killed(home):
         assert len(family) == 6
         began = time.monotonic()
         server.kill()
-        wait_until("the end of the helpers", lambda: not set(family) & set(parents()), 10)
+        wait_until("the end of the helpers", lambda: not set(family) & set(parents()))
         assert time.monotonic() - began < 1.5, "helpers outlived ringpostd for more than a second"  # half a second is the polling's
 
 

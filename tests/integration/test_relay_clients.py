@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 
 import pytest
+from network import NETWORK
 from server import PATIENCE_S, MIB, AioSink, BenchSink, Client, Server, Tap, wait_until, without_received
 
 SENDER = "anna@example.org"
@@ -46,7 +47,7 @@ def client_program(name):
     """Where smtp-source or exim4 is: as tools/test says, else as the script says that fetches them."""
     if path := os.environ.get({"smtp-source": "RINGPOST_SMTP_SOURCE", "exim4": "RINGPOST_EXIM4"}[name]):
         return path
-    run = subprocess.run([CLIENTS_SCRIPT], capture_output=True, text=True)
+    run = subprocess.run([CLIENTS_SCRIPT], capture_output=True, text=True, preexec_fn=NETWORK.leave)
     found = dict(line.split("=", 1) for line in run.stdout.splitlines() if "=" in line)
     return found.get(name) or pytest.skip(f"{name} is not at hand: {run.stderr.strip()}")
 

@@ -14,6 +14,8 @@ import pytest
 from server import PATIENCE_S, POLL_S, BenchSink, Client, Server, wait_until
 from slow_clients import PLACES
 
+pytestmark = pytest.mark.alone
+
 CROWD = pathlib.Path(__file__).with_name("slow_clients.py")
 LIMITS = {"limits.connections_max": "11000", "memory.allow_swap": "yes"}
 CONTENT = b"Subject: in time\r\n\r\n" + b"x" * 2000 + b"\r\n"

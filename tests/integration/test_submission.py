@@ -230,6 +230,7 @@ def test_helperd_away_is_no_refusal(home):
                    meanwhile=server.must_run)
 
 
+@pytest.mark.alone
 def test_C5_no_timing_tells_who_exists(home):
     """Medians of interleaved tries, without the delay that would hide it."""
     with SubmissionServer(home, **{"auth.failure_delay": "0", "auth.failures_rate": "none"}) as server:

@@ -349,6 +349,7 @@ def test_only_the_configured_minimum(home, certified):
         assert server.subject_of(server.implicit, HOST, server.context(ssl.TLSVersion.TLSv1_2))
 
 
+@pytest.mark.alone
 def test_t2_half_handshakes_keep_nobody_waiting(tls_server):
     crowd = [socket.create_connection(("127.0.0.1", tls_server.implicit), timeout=PATIENCE_S) for _ in range(10)]
     try:

@@ -99,6 +99,7 @@ def flood(port, per_s, seconds, held, hello, counted, enough):
         sock.close()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("held", [8, 1000], ids=["that end at once", "half of them done"])
 def test_T2_good_clients_do_not_wait_for_a_flood_of_handshakes(server, held):
     per_s, seconds = (100, 4) if is_sanitized() else (300, 5)

@@ -12,6 +12,8 @@ from certificates import Authority
 from server import PATIENCE_S, wait_until
 from test_tls import HOST, TlsServer
 
+pytestmark = pytest.mark.alone
+
 SCAN_S = 900
 WHOLE = os.environ.get("RINGPOST_TLS_SCAN") == "whole"
 # Protocols, categories of ciphers, server defaults with the certificate, vulnerabilities; the rest simulates clients
