@@ -73,7 +73,7 @@ class DiskFaults(KillLoop):
         def taken():
             self.let_run(0.02)
             return self.acknowledged() > before
-        wait_until(f"new mail after the faults of round {number}", taken, 60)
+        wait_until(f"new mail after the faults of round {number}", taken)
 
     def acknowledged(self):
         return sum(path.stat().st_size for path in self.sent if path.exists())

@@ -143,6 +143,7 @@ ssl_cert = <{chain}
 ssl_key = <{key}
 ssl_min_protocol = TLSv1.2
 auth_mechanisms = {mechanisms}
+auth_failure_delay = 0
 first_valid_uid = 1
 first_valid_gid = 1
 mail_location = maildir:{self.mail}/%u
@@ -167,6 +168,9 @@ service auth {{
 }}
 service anvil {{
   chroot =
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 """)
         self.command = ["/usr/sbin/dovecot", "-F", "-c", self.folder / "dovecot.conf"]

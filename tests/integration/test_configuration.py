@@ -10,7 +10,7 @@ import signal
 import socket
 
 import pytest
-from server import BenchSink, Client, Server, wait_until, without_received
+from server import PATIENCE_S, BenchSink, Client, Server, wait_until, without_received
 
 MESSAGE = b"Subject: s\r\n\r\nhello\r\n"
 
@@ -341,7 +341,7 @@ def test_ctl_works_while_the_configuration_has_errors(server):
     (server.home / "away.conf").rename(server.config)
     server.write_config("nonsense")
     server.ctl("stop")
-    assert server.process.wait(60) == 0
+    assert server.process.wait(PATIENCE_S) == 0
 
 
 def test_a_greeting_delay_turns_those_away_who_do_not_listen(server):
@@ -373,7 +373,7 @@ def test_a_folder_in_the_files_place_is_named(server):
 
 
 def test_a_next_hop_that_dns_does_not_know_keeps_its_mail_waiting(server):
-    server.settings.update({"route.default": "smtp://no-such-host.invalid:25", "dns.servers": "127.0.0.1:9"})
+    server.settings.update({"route.default": "smtp://no-such-host.invalid:25", "dns.servers": "127.0.0.1:9", "dns.timeout": "1 s"})
     server.write_config()
     with server:
         with Client(server.port) as client:
@@ -387,7 +387,7 @@ def test_stop(server):
     family = server.family()
     assert sorted(set(family.values())) == ["ringpost-auditd", "ringpost-helper", "ringpost-keyd", "ringpost-nanny"]
     server.ctl("stop")
-    assert server.process.wait(10) == 0
+    assert server.process.wait(PATIENCE_S) == 0
     run = server.run_ctl("status")
     assert run.returncode == 2 and "control.sock" in run.stderr
 

@@ -6,7 +6,7 @@ import signal
 import socket
 
 import pytest
-from server import BenchSink, Client, Server, wait_until, without_received
+from server import PATIENCE_S, BenchSink, Client, Server, wait_until, without_received
 
 SYS_TGKILL = 234
 MESSAGE = b"Subject: one\r\n\r\none\r\n"
@@ -36,7 +36,7 @@ def die_in_delivery(server, number):
     pid = server.process.pid
     thread = next(int(path.parent.name) for path in pathlib.Path(f"/proc/{pid}/task").glob("*/comm") if path.read_text() == "shard-0\n")
     assert ctypes.CDLL(None).syscall(SYS_TGKILL, pid, thread, number) == 0
-    assert server.process.wait(60) == -number
+    assert server.process.wait(PATIENCE_S) == -number
     server.end()
 
 
