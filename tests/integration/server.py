@@ -257,6 +257,15 @@ class Server:
                  for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
         return [line for line in lines if "event" in line]
 
+    def audit_pending(self):
+        """How many events auditd has not written yet."""
+        return sum(int(value) for value in re.findall(r"^ringpost_audit_pending\S* (\d+)$", self.ctl("metrics"), re.M))
+
+    def audited(self, *kinds):
+        """Events of these kinds once auditd has written everything that has happened so far."""
+        wait_until("everything in the audit log", lambda: self.audit_pending() == 0, meanwhile=self.must_run)
+        return [line for line in self.audit_lines() if line["event"] in kinds]
+
 
 # ---- disks
 

@@ -114,10 +114,6 @@ class Clients:
             thread.join()
 
 
-def pending(server):
-    return sum(int(value) for value in re.findall(r"^ringpost_audit_pending\S* (\d+)$", server.ctl("metrics"), re.M))
-
-
 def at_rest(what, count, server, seconds=2):
     """The count once it has not changed for so long."""
     last, since = count(), time.monotonic()
@@ -169,7 +165,7 @@ def test_H14_mail_waits_while_the_audit_log_is_away_and_flows_again_by_itself(ho
             clients.wait_for("451", 2_000)
             assert clients.taken() == taken, "mail is taken although there is no room for its records"
             assert private_bytes(server.process.pid) < memory + 16 * MIB
-            events = pending(server)
+            events = server.audit_pending()
             if policy == "buffer":
                 assert events >= 100, "nothing was buffered"
             assert events < 1_000, "more is kept than there may be"
@@ -188,12 +184,12 @@ def test_H14_deliveries_wait_too_when_there_is_no_room_for_their_records(home):
         with Client(server.port) as client:
             for _ in range(held):
                 client.send("anna@example.org", ["bert@example.net"], CONTENT)
-        wait_until("the records so far", lambda: pending(server) == 0, meanwhile=server.must_run)
+        wait_until("the records so far", lambda: server.audit_pending() == 0, meanwhile=server.must_run)
         server.ctl("set", "audit.buffer_bytes_max=30 KiB")
         with stopped(server):
             server.ctl("set", f"route.default={sink.route}")
-            wait_until("a full buffer", lambda: pending(server) >= 200, meanwhile=server.must_run)
+            wait_until("a full buffer", lambda: server.audit_pending() >= 200, meanwhile=server.must_run)
             assert at_rest("deliveries", sink.count, server) < held
-            assert pending(server) < 1_500
+            assert server.audit_pending() < 1_500
         server.wait_delivered()
         check_log(server, held)

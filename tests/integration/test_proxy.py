@@ -32,7 +32,7 @@ class ProxiedServer(Server):
 
     def clients(self):
         """The client of each accepted message, as the audit log has it."""
-        return [line["client"] for line in self.audit_lines() if line["event"] == "message_accepted"]
+        return [line["client"] for line in self.audited("message_accepted")]
 
 
 class HaProxy:

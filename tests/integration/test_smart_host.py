@@ -85,7 +85,7 @@ def test_postfix_with_dovecots_logins(home, authority, password, mechanisms, use
         send(server)
         server.wait_delivered()
         wait_until("mail in the Maildir", hop.messages, meanwhile=hop.must_run)
-        assert f"sasl_method={used}, sasl_username={USER}" in hop.said(), hop.said()[-2000:]
+        wait_until("the login in its log", lambda: f"sasl_method={used}, sasl_username={USER}" in hop.said(), meanwhile=hop.must_run)
 
 
 @needs_postfix
