@@ -46,8 +46,8 @@ from write_log import LoggedDisk, left_by_cut  # noqa: E402
 DISK_MB = 384
 CUTS_OF_ONE_DISK = 5
 READ_LATE_S = 1  # what was on its way at the kill may be read after it
-DRAIN_PATIENCE_S = 60
-LIFE_S = 60  # of a guest that does not get on
+DRAIN_PATIENCE_S = 300
+LIFE_S = 300  # of a guest that does not get on
 EARLY_WRITES = 200
 PLANTS = {"hasty": "tests/integration/ringpostd-hasty"}
 

@@ -34,7 +34,7 @@ def wait_until(what, look, patience_s=PATIENCE_S):
 
 def answers(port):
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
             return connection.recv(512).startswith(b"220")
     except OSError:
         return False

@@ -229,6 +229,9 @@ class Server:
 
     def ctl(self, *words, by_socket=False):
         run = self.run_ctl(*words, by_socket=by_socket)
+        while "accepted, but a shard is too busy to follow yet" in run.stderr:  # a slow machine: until it does
+            self.must_run()
+            run = self.run_ctl(*words, by_socket=by_socket)
         assert run.returncode == 0, (words, run.returncode, run.stdout, run.stderr, self.said())
         return run.stdout
 

@@ -52,7 +52,8 @@ def test_messages_under_tls(home, certified, tls, resume):
         assert (results["accepted"], results["refused"], results["lost"]) == (12, 0, 0) and results["troubles"] == {}
         made = results["connections_made"]
         assert made in (6, 7)  # the last two messages may go over one or two of them
-        assert results["connections_resumed"] == (made - 2 if resume else 0)  # the first ones have nothing to go on with
+        # The first one has nothing to go on with; the second neither, unless it shakes hands late.
+        assert results["connections_resumed"] in ((made - 2, made - 1) if resume else (0,))
         assert len(server.queue()) == 12
 
 

@@ -24,11 +24,12 @@ def send(server, messages):
         client.close()
 
 
-def starts(server):
-    """What each start said of each partition: number of messages, segments read, segments known already."""
-    server.settle()
-    found = re.findall(r"partition recovered.*?messages=(\d+) segments_read=(\d+) segments_known=(\d+)", server.said())
-    return [tuple(map(int, numbers)) for numbers in found]
+def start_said(server, number):
+    """What the start with this number (from 1 on) said of each partition: number of messages, segments read, segments known already."""
+    def look():
+        found = re.findall(r"partition recovered.*?messages=(\d+) segments_read=(\d+) segments_known=(\d+)", server.said())
+        return [tuple(map(int, numbers)) for numbers in found] if len(found) >= 2 * number else None
+    return wait_until("the end of the recovery", look, meanwhile=server.must_run)[2 * number - 2:]
 
 
 def all_arrives(server, messages):
@@ -48,18 +49,18 @@ def index_files(server):
 def test_a_start_reads_what_the_index_does_not_know(home):
     messages = contents()
     with Server(home) as server:
+        assert [partition[0] for partition in start_said(server, 1)] == [0, 0]
         send(server, messages)
         wait_until("an audit log of all", lambda: sum(line["event"] == "message_accepted" for line in server.audit_lines()) == COUNT)
         server.stop()
         server.start()
-        before, after = starts(server)[:2], starts(server)[2:]
-        assert [partition[0] for partition in before] == [0, 0]
+        after = start_said(server, 2)
         assert sum(partition[0] for partition in after) == COUNT
         assert sum(partition[2] for partition in after) >= 1, "segments that need not be read"
         all_arrives(server, messages)
         server.stop()
         server.start()
-        assert [partition[0] for partition in starts(server)[4:]] == [0, 0]
+        assert [partition[0] for partition in start_said(server, 3)] == [0, 0]
 
 
 def remove(path):

@@ -43,7 +43,8 @@ class HaProxy:
         ways = {"v1": (self.v1, server.proxied, "send-proxy"), "v2": (self.v2, server.proxied, "send-proxy-v2"),
                 "tls": (self.tls, server.implicit, "send-proxy-v2")}
         parts = [f"global\n  stats socket {home}/haproxy.sock level admin",
-                 "defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s"]
+                 "defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n"
+                 "  timeout check 60s"]  # else as long as the checks are apart
         for name, (port, target, how) in ways.items():
             health = "" if name == "tls" else "  option smtpchk EHLO haproxy.example.com\n"
             check = "" if name == "tls" else "check inter 100 check-" + ("send-proxy" if how == "send-proxy" else how.removesuffix("-v2"))
