@@ -19,7 +19,7 @@ namespace ringpost::programs {
 namespace {
 
 /// Half of the cores at most, and those only when nobody else wants them: whoever guesses passwords is not to slow down mail.
-constexpr int kNiceness = 10;
+constexpr int kNiceness = 19;
 constexpr std::size_t kThreadsMax = 8;
 /// 20 ms of work each: who comes later is told to try again, instead of waiting for longer than clients do.
 constexpr std::size_t kJobsMax = 256;
