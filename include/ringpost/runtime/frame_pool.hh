@@ -5,7 +5,8 @@
 
 namespace ringpost::runtime {
 
-/// Free lists of coroutine frames, one set per thread; frames never move between threads.
+/// Free lists of coroutine frames, and of blocks that conversations borrow for a moment, one set per thread; what is borrowed never moves
+/// between threads.
 class FramePool {
  public:
   static void* allocate(std::size_t bytes);
