@@ -254,11 +254,15 @@ class Server:
         wait_until("an empty queue", lambda: not self.queue(), meanwhile=self.must_run)
 
     def audit_lines(self):
-        """Every event of the audit log; lines that are no events begin and end a file's marks. A line that is just being written has
-        no end yet."""
-        lines = [json.loads(line) for path in sorted(self.audit.glob("*.jsonl"))
-                 for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
-        return [line for line in lines if "event" in line]
+        """Every event of the audit log. A line that is just being written has no end yet; and of a file whose disk failed a later one
+        says how many bytes count."""
+        files = {int(path.stem.removeprefix("audit-")): path.read_bytes() for path in self.audit.glob("*.jsonl")}
+        lines = {number: [json.loads(line) for line in content.splitlines(keepends=True) if line.endswith(b"\n")]
+                 for number, content in files.items()}
+        counts = {line["file"]: line["bytes"] for whole in lines.values() for line in whole if line.get("marks") == "counts"}
+        for number in counts.keys() & files.keys():
+            lines[number] = [json.loads(line) for line in files[number][:counts[number]].splitlines()]
+        return [line for _, whole in sorted(lines.items()) for line in whole if "event" in line]
 
     def audit_pending(self):
         """How many events auditd has not written yet."""
