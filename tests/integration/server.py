@@ -254,8 +254,11 @@ class Server:
         wait_until("an empty queue", lambda: not self.queue(), meanwhile=self.must_run)
 
     def audit_lines(self):
-        """Every event of the audit log. A line that is just being written has no end yet; and of a file whose disk failed a later one
-        says how many bytes count."""
+        """Every event of the audit log, when auditd has written all that has happened so far, or is away for longer than a moment. A line
+        that is just being written has no end yet; and of a file whose disk failed a later one says how many bytes count."""
+        patience = time.monotonic() + 5
+        while self.process and self.process.poll() is None and self.audit_pending() and time.monotonic() < patience:
+            time.sleep(POLL_S)
         files = {int(path.stem.removeprefix("audit-")): path.read_bytes() for path in self.audit.glob("*.jsonl")}
         lines = {number: [json.loads(line) for line in content.splitlines(keepends=True) if line.endswith(b"\n")]
                  for number, content in files.items()}
@@ -265,8 +268,8 @@ class Server:
         return [line for _, whole in sorted(lines.items()) for line in whole if "event" in line]
 
     def audit_pending(self):
-        """How many events auditd has not written yet."""
-        return sum(int(value) for value in re.findall(r"^ringpost_audit_pending\S* (\d+)$", self.ctl("metrics"), re.M))
+        """How many events auditd has not written yet. None of a server that does not say."""
+        return sum(int(value) for value in re.findall(r"^ringpost_audit_pending\S* (\d+)$", self.run_ctl("metrics").stdout, re.M))
 
     def audited(self, *kinds):
         """Events of these kinds once auditd has written everything that has happened so far."""

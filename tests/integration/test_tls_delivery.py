@@ -141,7 +141,7 @@ def test_T6_a_certificate_that_is_revoked(home, authority, tmp_path):
 
         def refused():
             send(server)
-            return [each for each in server.recipients() if each["attempts"]]
+            return [each for each in server.recipients() if each["reason"]]
         tried = wait_until("the list's word", refused, meanwhile=server.must_run)
         assert (tried[0]["reason"], tried[0]["code"]) == ("peer_not_verified", 451)
         assert how_secured(server, "recipient_deferred") == ("verify", False, "certificate")
