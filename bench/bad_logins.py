@@ -17,7 +17,7 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "tests/integration"), str(ROOT / "tests")]
+sys.path.insert(0, str(ROOT / "tests/integration"))
 
 
 def parse():

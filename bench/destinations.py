@@ -21,7 +21,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "tests/integration"), str(ROOT / "tests")]
+sys.path.insert(0, str(ROOT / "tests/integration"))
 KINDS = ["refuses", "black_hole", "tarpit", "defers"]
 IN_NAMESPACE = "RINGPOST_BENCH_NAMESPACE"
 

@@ -34,7 +34,7 @@ void append_string(std::string& out, std::string_view text) {
   out += '"';
 }
 
-void append_number(std::string& out, std::integral auto number) {
+void append_value(std::string& out, std::integral auto number) {
   char digits[20];
   out.append(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
 }
@@ -68,7 +68,6 @@ void append_time(std::string& out, WallTime time) {
   out += "Z\"";
 }
 
-void append_value(std::string& out, std::integral auto number) { append_number(out, number); }
 template <typename Tag>
 void append_value(std::string& out, const Id<Tag>& id) {
   out += '"';
@@ -116,14 +115,14 @@ void append_value(std::string& out, const TlsResult& tls) {
 }
 void append_value(std::string& out, const ReplyCode& reply) {
   out += '"';
-  append_number(out, reply.code);
+  append_value(out, reply.code);
   if (reply.enhanced_class != 0) {
     out += ' ';
-    append_number(out, reply.enhanced_class);
+    append_value(out, reply.enhanced_class);
     out += '.';
-    append_number(out, reply.enhanced_subject);
+    append_value(out, reply.enhanced_subject);
     out += '.';
-    append_number(out, reply.enhanced_detail);
+    append_value(out, reply.enhanced_detail);
   }
   out += '"';
 }

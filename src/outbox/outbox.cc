@@ -43,8 +43,7 @@ void Outbox::add(const IncarnationId& incarnation, std::uint64_t sequence, Bytes
   ++pending_;
   pending_bytes_ += encoded.size();
   metrics_.audit_pending.set(static_cast<std::int64_t>(pending_));
-  const std::size_t unsent = line.entries.size() - line.sent;
-  if (unsent == 1 || unsent == kGatherEvents) changed_.notify_all();
+  if (line.unsent() == 1 || line.unsent() == kGatherEvents) changed_.notify_all();
 }
 
 bool Outbox::within(const Limits& limits) const {
@@ -108,16 +107,16 @@ runtime::Task<void> Outbox::converse() {
 
 // Is there enough for a batch of its own?
 bool Outbox::has_gathered() const {
-  return std::ranges::any_of(lines_, [](const auto& line) { return line.second.entries.size() - line.second.sent >= kGatherEvents; });
+  return std::ranges::any_of(lines_, [](const auto& line) { return line.second.unsent() >= kGatherEvents; });
 }
 
 // The next events of one incarnation that were not sent on this connection; empty when there are none.
 Bytes Outbox::next_batch() {
   for (auto& [incarnation, line] : lines_) {
-    if (line.sent == line.entries.size()) continue;
+    if (line.unsent() == 0) continue;
     event::BatchWriter writer{batch_, incarnation, line.entries[line.sent].sequence};
     std::uint64_t expected = line.entries[line.sent].sequence;
-    while (line.sent < line.entries.size()) {
+    while (line.unsent() > 0) {
       const Entry& entry = line.entries[line.sent];
       if (entry.sequence != expected || !writer.add(Bytes{entry.bytes}.first(entry.size))) break;
       ++line.sent;

@@ -11,11 +11,14 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 
-from network import free_port
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+from network import free_port  # noqa: E402
 
 BUILD = pathlib.Path(os.environ.get("RINGPOST_BUILD") or pathlib.Path(__file__).parents[2] / "build").absolute()
 # Bounds for when something is broken, generous because tests run on busy machines; nothing waits for them otherwise.
@@ -254,27 +257,27 @@ class Server:
         wait_until("an empty queue", lambda: not self.queue(), meanwhile=self.must_run)
 
     def audit_lines(self):
-        """Every event of the audit log, when auditd has written all that has happened so far, or is away for longer than a moment. A line
-        that is just being written has no end yet; and of a file whose disk failed a later one says how many bytes count."""
-        patience = time.monotonic() + 5
-        while self.process and self.process.poll() is None and self.audit_pending() and time.monotonic() < patience:
-            time.sleep(POLL_S)
-        files = {int(path.stem.removeprefix("audit-")): path.read_bytes() for path in self.audit.glob("*.jsonl")}
-        lines = {number: [json.loads(line) for line in content.splitlines(keepends=True) if line.endswith(b"\n")]
-                 for number, content in files.items()}
-        counts = {line["file"]: line["bytes"] for whole in lines.values() for line in whole if line.get("marks") == "counts"}
-        for number in counts.keys() & files.keys():
-            lines[number] = [json.loads(line) for line in files[number][:counts[number]].splitlines()]
-        return [line for _, whole in sorted(lines.items()) for line in whole if "event" in line]
-
-    def audit_pending(self):
-        """How many events auditd has not written yet. None of a server that does not say."""
-        return sum(int(value) for value in re.findall(r"^ringpost_audit_pending\S* (\d+)$", self.run_ctl("metrics").stdout, re.M))
+        """Every event of the audit log, once auditd has written all that has happened so far. A line that is just being written has no
+        end yet; and of a file whose disk failed a later one says how many bytes count."""
+        wait_until("everything in the audit log", lambda: self.audit_pending() == 0)
+        files = {}
+        for path in self.audit.glob("*.jsonl"):
+            content = path.read_bytes()
+            files[int(path.stem.removeprefix("audit-"))] = content[:content.rfind(b"\n") + 1]
+        counts = {}
+        for line in b"".join(files.values()).splitlines():
+            if line.startswith(b'{"marks":"counts"'):
+                mark = json.loads(line)
+                counts[mark["file"]] = mark["bytes"]
+        lines = [json.loads(line) for number in sorted(files) for line in files[number][:counts.get(number)].splitlines()]
+        return [line for line in lines if "event" in line]
 
     def audited(self, *kinds):
-        """Events of these kinds once auditd has written everything that has happened so far."""
-        wait_until("everything in the audit log", lambda: self.audit_pending() == 0, meanwhile=self.must_run)
         return [line for line in self.audit_lines() if line["event"] in kinds]
+
+    def audit_pending(self):
+        """How many events auditd has not written yet. None of a server that has ended."""
+        return sum(int(value) for value in re.findall(r"^ringpost_audit_pending\S* (\d+)$", self.run_ctl("metrics").stdout, re.M))
 
 
 # ---- disks

@@ -64,6 +64,7 @@ class Outbox {
   struct Line {
     std::deque<Entry> entries;
     std::size_t sent = 0;
+    std::size_t unsent() const { return entries.size() - sent; }
   };
 
   runtime::Task<void> run();
