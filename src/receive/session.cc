@@ -419,7 +419,7 @@ void Session::end_transaction() {
   state_.reset();
   envelope_.clear();
   forwarded_.reset();
-  incoming_.reset();
+  drop_message();
   failure_.reset();
 }
 

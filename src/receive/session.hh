@@ -95,10 +95,12 @@ class Session {
   // session_content.cc: messages
   runtime::Task<void> receive_data();
   runtime::Task<void> receive_chunk(smtp::ChunkArgument chunk);
-  runtime::Task<bool> begin_message();
+  void expect_message();
+  runtime::Task<void> begin_message();
+  void drop_message();
   runtime::Task<void> keep(Bytes content);
   runtime::Task<void> keep_header();
-  runtime::Task<void> end_header();
+  runtime::Task<void> end_content();
   runtime::Task<void> write(Bytes content);
   runtime::Task<bool> fill_content();
   runtime::Task<void> finish_message(const ContentVerdict& verdict, std::uint64_t size, bool eight_bit);
@@ -145,6 +147,7 @@ class Session {
   std::uint64_t errors_ = 0, junk_ = 0;
 
   // The message that is coming in.
+  bool to_begin_ = false;  ///< with its first bytes
   std::unique_ptr<Incoming> incoming_;
   std::unique_ptr<smtp::SubmissionHeader> header_;  ///< of a message that is submitted, until it is written
   smtp::Reply header_refusal_{};        ///< what its header has wrong

@@ -13,13 +13,15 @@ constexpr Duration kRateGrace = std::chrono::seconds(30);
 }  // namespace
 
 runtime::Task<void> Session::receive_data() {
-  bool begun = co_await begin_message();
+  Result<> ready = co_await server_.surroundings_.intake.ready(ring_.now() + settings_->smtp.timeout.data);
   // DATA ends a pipelined group (RFC 2920 section 3.1): text that is already here was sent before we said 354.
   if (!input_.empty() || channel_.ready()) co_return refuse_early_text();
-  if (!begun) {
+  if (!ready) {
+    failure_ = ready.error();
     refuse_message({}, 0);
     co_return end_transaction();
   }
+  expect_message();
   state_.data_started();
   answer(replies::kStartData);
   start_content_clock();
@@ -32,12 +34,12 @@ runtime::Task<void> Session::receive_data() {
       if (!filled) co_return end_transaction();
     }
     smtp::DataDecoder::Step step = decoder.next(input_.bytes());
-    if (decoder.size() > settings_->smtp.message_bytes_max) incoming_.reset();
+    if (decoder.size() > settings_->smtp.message_bytes_max) drop_message();
     co_await keep(step.content);
     input_.consume(step.consumed);
   }
   state_.message_ended();
-  co_await end_header();
+  co_await end_content();
   ContentVerdict verdict = judge(decoder.refusal(), decoder.size(), decoder.longest_line());
   co_await finish_message(verdict, decoder.size(), decoder.eight_bit());
   end_transaction();
@@ -49,7 +51,7 @@ runtime::Task<void> Session::receive_chunk(smtp::ChunkArgument chunk) {
   if (!state_.in_chunks()) {
     chunk_checker_ = {};
     start_content_clock();
-    (void)co_await begin_message();
+    expect_message();
   }
   std::uint64_t rest = chunk.size;
   while (rest > 0) {
@@ -59,14 +61,14 @@ runtime::Task<void> Session::receive_chunk(smtp::ChunkArgument chunk) {
     }
     Bytes content = input_.bytes().first(std::min<std::uint64_t>(rest, input_.bytes().size()));
     chunk_checker_.feed(content);
-    if (chunk_checker_.faults().any() || chunk_checker_.size() > settings_->smtp.message_bytes_max) incoming_.reset();
+    if (chunk_checker_.faults().any() || chunk_checker_.size() > settings_->smtp.message_bytes_max) drop_message();
     co_await keep(content);
     rest -= content.size();
     input_.consume(content.size());
   }
   if (chunk.last) {
     chunk_checker_.finish();
-    co_await end_header();
+    co_await end_content();
   }
   ContentVerdict verdict =
       judge(smtp::fault_refusal(chunk_checker_.faults()), chunk_checker_.size(), chunk_checker_.longest_line());
@@ -87,17 +89,24 @@ void Session::start_content_clock() {
   content_received_ = input_.bytes().size();
 }
 
-// Takes hold of a place for the message and writes our Received field into it. On failure `failure_` says why.
-runtime::Task<bool> Session::begin_message() {
+void Session::expect_message() {
   hops_ = {};
   tls_field_ = {};
   failure_.reset();
+  header_.reset();
   header_refusal_ = {};
-  header_ = config::is_submission(listener_.role) ? std::make_unique<smtp::SubmissionHeader>() : nullptr;
+  to_begin_ = true;
+}
+
+// Takes hold of a place for the message and writes our Received field into it. On failure `failure_` says why. That waits for the first
+// bytes: most of the time of most clients passes before them.
+runtime::Task<void> Session::begin_message() {
+  to_begin_ = false;
+  if (config::is_submission(listener_.role)) header_ = std::make_unique<smtp::SubmissionHeader>();
   auto begun = co_await server_.surroundings_.intake.begin(ring_.now() + settings_->smtp.timeout.data);
   if (!begun) {
     failure_ = begun.error();
-    co_return false;
+    co_return;
   }
   incoming_ = std::move(*begun);
   std::array<char, IpAddress::kTextMax> client;
@@ -119,16 +128,18 @@ runtime::Task<bool> Session::begin_message() {
   std::array<std::byte, smtp::kReceivedBytesMax> field;
   std::size_t written = smtp::write_received(trace, field);
   RP_ASSERT(written > 0);
-  auto kept = co_await incoming_->write(Bytes{field}.first(written));
-  if (kept) co_return true;
-  failure_ = kept.error();
+  co_await write(Bytes{field}.first(written));
+}
+
+void Session::drop_message() {
+  to_begin_ = false;
   incoming_.reset();
-  co_return false;
 }
 
 runtime::Task<void> Session::keep(Bytes content) {
   hops_.feed(content);
   tls_field_.feed(content);
+  if (to_begin_) co_await begin_message();
   if (!incoming_ || content.empty()) co_return;
   if (header_) {
     header_->feed(content);
@@ -149,8 +160,9 @@ runtime::Task<void> Session::keep_header() {
   if (incoming_ && !header->rest().empty()) co_await write(as_bytes(header->rest()));
 }
 
-// The message is here in whole; it may have been nothing but a header.
-runtime::Task<void> Session::end_header() {
+// The message is here in whole; it may have been nothing but a header, or nothing.
+runtime::Task<void> Session::end_content() {
+  if (to_begin_) co_await begin_message();
   if (!header_) co_return;
   header_->finish();
   co_await keep_header();
@@ -179,6 +191,7 @@ runtime::Task<void> Session::finish_message(const ContentVerdict& verdict, std::
   // REQUIRETLS is the stronger word (RFC 8689 section 4.1).
   if (tls_field_.says_no() && envelope_.tls_wish == smtp::TlsWish::none) envelope_.tls_wish = smtp::TlsWish::waived;
   if (!verdict.refusal && incoming_) {
+    if (input_.empty()) input_.release();  // its last bytes are kept, and the disk takes its time
     auto committed = co_await incoming_->commit(envelope_, eight_bit);
     if (committed) co_return accept_message(size, complete);
     failure_ = committed.error();

@@ -43,14 +43,18 @@ void Chunk::release() {
 
 // ---- Receiver
 
-Receiver::Receiver(Ring& ring, Fd socket) : ring_(ring) {
+Receiver::Receiver(Ring& ring, Fd socket) : ring_(ring), patience_(&on_patience) {
+  patience_.owner = this;
   stream_.code = OpCode::receive_stream;
   stream_.fd = socket;
   stream_.complete = &on_complete;
   stream_.owner = this;
 }
 
-Receiver::~Receiver() { RP_ASSERT((!armed_ && waiter_ == nullptr) || crashing()); }
+Receiver::~Receiver() {
+  RP_ASSERT((!armed_ && waiter_ == nullptr) || crashing());
+  ring_.disarm(patience_);
+}
 
 void Receiver::arm() {
   if (armed_ || ended_ || stopping_) return;
@@ -81,10 +85,15 @@ void Receiver::on_complete(Operation& operation, const Completion& completion) {
   if (self.waiter_) self.arm();
 }
 
-void Receiver::wake() {
-  Next& waiter = *std::exchange(waiter_, nullptr);
-  ring_.disarm(waiter.timer_);
-  waiter.frame_.resume();
+void Receiver::wake() { std::exchange(waiter_, nullptr)->frame_.resume(); }
+
+// The deadline of a wait that is over is left to pass: a connection that talks costs the timers nothing.
+void Receiver::on_patience(Timer& timer) {
+  Receiver& self = *static_cast<Patience&>(timer).owner;
+  if (!self.waiter_ || self.waiter_->deadline_ == kNever) return;
+  if (self.waiter_->deadline_ > self.patience_.at) return self.ring_.arm(self.patience_, self.waiter_->deadline_);
+  self.waiter_->timed_out_ = true;
+  self.wake();
 }
 
 void Receiver::put_back(Chunk chunk) {
@@ -111,15 +120,7 @@ Task<void> Receiver::stop() {
   head_ = 0;
 }
 
-Receiver::Next::Next(Receiver& receiver, Instant deadline)
-    : receiver_(receiver), deadline_(deadline), timer_([](Timer& timer) {
-        Next& self = *static_cast<Deadline&>(timer).owner;
-        self.timed_out_ = true;
-        self.receiver_.waiter_ = nullptr;
-        self.frame_.resume();
-      }) {
-  timer_.owner = this;
-}
+Receiver::Next::Next(Receiver& receiver, Instant deadline) : receiver_(receiver), deadline_(deadline) {}
 
 bool Receiver::Next::await_ready() const noexcept { return receiver_.ready() || receiver_.stopping_; }
 
@@ -127,7 +128,8 @@ void Receiver::Next::await_suspend(std::coroutine_handle<> frame) {
   RP_ASSERT(receiver_.waiter_ == nullptr);
   frame_ = frame;
   receiver_.waiter_ = this;
-  if (deadline_ != kNever) receiver_.ring_.arm(timer_, deadline_);
+  Patience& patience = receiver_.patience_;
+  if (deadline_ != kNever && (!patience.armed() || deadline_ < patience.at)) receiver_.ring_.arm(patience, deadline_);
   receiver_.arm();
 }
 

@@ -104,6 +104,11 @@ void SleepAwait::await_suspend(std::coroutine_handle<> frame) {
 
 void SleepAwait::on_fire(Timer& timer) { static_cast<Wake&>(timer).owner->frame_.resume(); }
 
+void PauseAwait::await_suspend(std::coroutine_handle<> frame) {
+  frame_ = frame;
+  ring_.pausing_.push_back(this);
+}
+
 // ---- the functions that make them
 
 OpAwait Ring::receive(Fd fd, MutableBytes into, Instant deadline) {
@@ -161,6 +166,19 @@ std::size_t Ring::run_ready() {
   std::size_t count = running_.size();
   for (auto frame : running_) frame.resume();
   running_.clear();
+  return count;
+}
+
+std::size_t Ring::run_pausing(bool quiet) {
+  if (pausing_.empty()) return 0;
+  std::erase_if(pausing_, [&](PauseAwait* pause) {
+    if (!quiet && now() < pause->latest_) return false;
+    ended_pauses_.push_back(pause);
+    return true;
+  });
+  const std::size_t count = ended_pauses_.size();
+  for (PauseAwait* pause : ended_pauses_) pause->frame_.resume();
+  ended_pauses_.clear();
   return count;
 }
 

@@ -58,6 +58,7 @@ void UringRing::run_once(Duration wait_max) {
   run_ready();
   if (hook_) hook_->poll();
   drain_backlog();
+  offer_buffers();
   rearm_parked();
   for (auto& line : wake_lines_) {
     if (line->again && !line->in_flight) send_wake(*line);
@@ -66,16 +67,17 @@ void UringRing::run_once(Duration wait_max) {
 
   Duration nap = hook_ ? std::min(wait_max, options_.nap_max) : wait_max;
   if (Instant next = timers_.next(); next != kNever) nap = std::min(nap, next - Instant{read_clock(CLOCK_MONOTONIC)});
-  bool wait = nap > Duration::zero() && idle() && !stopping_.load(std::memory_order_relaxed);
+  bool wait = nap > Duration::zero() && idle() && !wants_pause() && !stopping_.load(std::memory_order_relaxed);
   if (wait && hook_) wait = hook_->may_sleep();
   enter(wait, nap);
   if (wait && hook_) hook_->awake();
   woken_ = false;
 
   refresh_now();
-  reap();
+  bool quiet = !reap() && late_.empty() && !has_ready();
   run_late();
-  timers_.fire_due(now_);
+  quiet = timers_.fire_due(now_) == 0 && quiet;
+  run_pausing(quiet);
 }
 
 bool UringRing::idle() const {
@@ -104,7 +106,8 @@ void UringRing::check_enter(int result) {
 
 // ---- completions
 
-void UringRing::reap() {
+/// False when nothing was there.
+bool UringRing::reap() {
   struct Seen {
     std::uint64_t tag;
     std::int32_t result;
@@ -117,12 +120,13 @@ void UringRing::reap() {
     bool overflowed = io_uring_cq_has_overflow(uring_.get());
     if (overflowed) ++stats_.completion_overflows;
     unsigned count = io_uring_peek_batch_cqe(uring_.get(), batch.data(), batch.size());
-    if (count == 0) return;
+    if (count == 0) return round > 0;
     // Copied before they are dispatched: a completion may submit, and the kernel may then write the queue.
     for (unsigned i = 0; i < count; ++i) seen[i] = {batch[i]->user_data, batch[i]->res, batch[i]->flags};
     io_uring_cq_advance(uring_.get(), count);
     for (unsigned i = 0; i < count; ++i) dispatch(seen[i].tag, seen[i].result, seen[i].flags);
   }
+  return true;
 }
 
 void UringRing::dispatch(std::uint64_t tag, std::int32_t result, std::uint32_t flags) {
@@ -141,6 +145,7 @@ void UringRing::complete(Operation& operation, std::int32_t result, std::uint32_
   if (flags & IORING_CQE_F_BUFFER) {
     auto buffer = static_cast<std::int32_t>(flags >> IORING_CQE_BUFFER_SHIFT);
     --buffers_free_;
+    --buffers_offered_;
     if (result > 0) {
       completion.buffer = buffer;
       completion.data = buffer_arena_ + static_cast<std::size_t>(buffer) * options_.receive_buffer_bytes;
@@ -152,7 +157,10 @@ void UringRing::complete(Operation& operation, std::int32_t result, std::uint32_
 
   bool cancelled = operation.submitted & kCancelAsked;
   if (result == -ENOBUFS && operation.code == OpCode::receive_stream && !cancelled) {
-    ++stats_.buffers_exhausted;
+    if (buffers_offered_max_ < buffer_count_)
+      buffers_offered_max_ *= 2;  // it asks for more at once than it was offered
+    else
+      ++stats_.buffers_exhausted;
     parked_.push_back(&operation);
     return;
   }
@@ -184,12 +192,22 @@ void UringRing::run_late() {
 }
 
 void UringRing::release_buffer(std::int32_t buffer) {
-  auto* ring = static_cast<io_uring_buf_ring*>(buffer_ring_);
-  std::byte* data = buffer_arena_ + static_cast<std::size_t>(buffer) * options_.receive_buffer_bytes;
-  io_uring_buf_ring_add(ring, data, static_cast<unsigned>(options_.receive_buffer_bytes), static_cast<unsigned short>(buffer),
-                        io_uring_buf_ring_mask(buffer_count_), 0);
-  io_uring_buf_ring_advance(ring, 1);
+  buffers_spare_.push_back(static_cast<std::uint16_t>(buffer));
   ++buffers_free_;
+}
+
+// Before the kernel looks for work: what came back since then.
+void UringRing::offer_buffers() {
+  auto* ring = static_cast<io_uring_buf_ring*>(buffer_ring_);
+  int count = 0;
+  for (; buffers_offered_ < buffers_offered_max_ && !buffers_spare_.empty(); ++count, ++buffers_offered_) {
+    const std::uint16_t buffer = buffers_spare_.back();
+    buffers_spare_.pop_back();
+    std::byte* data = buffer_arena_ + std::size_t{buffer} * options_.receive_buffer_bytes;
+    io_uring_buf_ring_add(ring, data, static_cast<unsigned>(options_.receive_buffer_bytes), buffer,
+                          io_uring_buf_ring_mask(buffer_count_), count);
+  }
+  if (count > 0) io_uring_buf_ring_advance(ring, count);
 }
 
 // ---- other threads

@@ -151,7 +151,8 @@ Result<> UringRing::set_up_receive_buffers() {
       buffer_arena_ = *arena;
       buffer_ring_ = *ring;
       buffer_count_ = count;
-      for (unsigned buffer = 0; buffer < count; ++buffer) release_buffer(static_cast<std::int32_t>(buffer));
+      buffers_spare_.reserve(count);
+      while (buffers_free_ < count) release_buffer(static_cast<std::int32_t>(buffers_free_));
       return {};
     }
     unmap_arena(*arena, arena_bytes);

@@ -30,7 +30,7 @@ constexpr mime::Limits kIndexLimits{.parts_max = 256, .fields_max = 1024};
 
 }  // namespace
 
-/// One message between MAIL and its 250.
+/// One message between its first bytes and its 250.
 class MailIncoming final : public receive::Incoming {
  public:
   MailIncoming(MailIntake& intake, const MessageId& id, Key256 key, StagingBuffer buffer)
@@ -38,17 +38,31 @@ class MailIncoming final : public receive::Incoming {
         indexer_(intake.take_indexer()) {}
   ~MailIncoming() override { intake_.give_back(std::move(indexer_)); }
 
+  // Most of the time of most messages passes while they wait for their sync: they lie then where the last one lay.
+  static void* operator new(std::size_t bytes) { return runtime::FramePool::allocate(bytes); }
+  static void operator delete(void* memory, std::size_t bytes) { runtime::FramePool::release(memory, bytes); }
+
   const MessageId& id() const override { return id_; }
   runtime::Task<Result<>> write(Bytes content) override;
   runtime::Task<Result<>> commit(const receive::Envelope& envelope, bool eight_bit) override;
 
  private:
+  /// What its group holds of it.
+  struct Placed {
+    spool::Position place;
+    spool::Ticket ticket;
+  };
   runtime::Task<Result<>> grow();
   runtime::Task<Result<>> spill();
+  spool::Scheduling schedule(const receive::Envelope& envelope);
   spool::Envelope describe(const receive::Envelope& envelope, bool eight_bit);
-  void count_notice();
-  void hand_over(const receive::Envelope& envelope, bool eight_bit, const spool::Position& place, const spool::Scheduling& scheduling,
-                 queue::Sender sender);
+  spool::MessageDraft draft(const receive::Envelope& envelope, bool eight_bit, const crypto::WrappedKey& key);
+  void note_events(const receive::Envelope& envelope);
+  Result<Placed> put(spool::Room room, const spool::MessageDraft& draft);
+  bool is_whole() const { return buffer_.bytes().size() == size_; }  ///< no piece has left the buffer
+  std::optional<mime::Notice> notice_of(const receive::Envelope& envelope) const;
+  std::unique_ptr<HotMessage> keep_hot(const receive::Envelope& envelope, bool eight_bit);
+  void hand_over(const receive::Envelope& envelope, const spool::Position& place, std::unique_ptr<HotMessage> hot);
 
   MailIntake& intake_;
   MessageId id_;
@@ -59,6 +73,12 @@ class MailIncoming final : public receive::Incoming {
   std::uint64_t size_ = 0;
   std::vector<spool::Envelope::Recipient> recipients_;
   std::vector<spool::RecipientStatus> statuses_;
+  // Of the message that is complete.
+  WallTime arrived_{}, due_{};
+  bool waits_ = false;  ///< its sender wants it released later
+  queue::Destination destination_{};
+  queue::Sender sender_{};
+  EventBatch events_;
 };
 
 runtime::Task<Result<>> MailIncoming::write(Bytes content) {
@@ -101,6 +121,12 @@ runtime::Task<Result<>> MailIncoming::spill() {
   co_return Result<>{};
 }
 
+spool::Scheduling MailIncoming::schedule(const receive::Envelope& envelope) {
+  statuses_.assign(envelope.recipients(), {.reason = waits_ ? event::Reason::future_release : event::Reason::none});
+  return {.arrived = arrived_, .due = due_, .size = size_, .mail_class = spool::MailClass::outgoing,
+          .held = envelope.held, .terms = envelope.terms, .destination = destination_, .recipients = statuses_};
+}
+
 spool::Envelope MailIncoming::describe(const receive::Envelope& envelope, bool eight_bit) {
   recipients_.resize(envelope.recipients());
   for (std::size_t i = 0; i < recipients_.size(); ++i) 
@@ -115,25 +141,17 @@ spool::Envelope MailIncoming::describe(const receive::Envelope& envelope, bool e
           .recipients = recipients_};
 }
 
-runtime::Task<Result<>> MailIncoming::commit(const receive::Envelope& envelope, bool eight_bit) {
-  IntakeParts& parts = intake_.parts_;
-  indexer_->finish();
-  auto wrapped = parts.keys.wrap_now({keys::ScopeKind::shared, {}}, keys::KeyClass::outgoing, sealer_);
-  if (!wrapped) wrapped = co_await parts.keys.wrap({keys::ScopeKind::shared, {}}, keys::KeyClass::outgoing, sealer_);
-  if (!wrapped) co_return std::unexpected(wrapped.error());
+spool::MessageDraft MailIncoming::draft(const receive::Envelope& envelope, bool eight_bit, const crypto::WrappedKey& key) {
+  return {.sealer = &sealer_,
+          .keys = {&key, 1},
+          .scheduling = schedule(envelope),
+          .envelope = describe(envelope, eight_bit),
+          .last_piece = buffer_.bytes(),
+          .chunks = &chunks_};
+}
 
-  WallTime arrived = parts.ring.wall_now();
-  const bool waits = envelope.release && *envelope.release > parts.ring.now();
-  const WallTime due = waits ? parts.partition.backlog().due_wall(id_, *envelope.release) : arrived;
-  statuses_.assign(envelope.recipients(), {.reason = waits ? event::Reason::future_release : event::Reason::none});
-  crypto::WrappedKey keys[] = {*wrapped};
-  spool::MessageDraft draft{.sealer = &sealer_, .keys = keys, .chunks = &chunks_};
-  draft.scheduling = {.arrived = arrived, .due = due, .size = size_, .mail_class = spool::MailClass::outgoing,
-                      .held = envelope.held, .terms = envelope.terms, .destination = intake_.destination_of(envelope), .recipients = statuses_};
-  draft.envelope = describe(envelope, eight_bit);
-  draft.last_piece = buffer_.bytes();
-
-  EventBatch events;
+void MailIncoming::note_events(const receive::Envelope& envelope) {
+  const IntakeParts& parts = intake_.parts_;
   event::Event accepted{.kind = event::Kind::message_accepted};
   accepted.message = id_;
   accepted.size = size_;
@@ -144,90 +162,105 @@ runtime::Task<Result<>> MailIncoming::commit(const receive::Envelope& envelope, 
   accepted.partition = parts.partition.log().options().partition;
   if (!envelope.login.empty()) accepted.login = address_hash(parts.hash_key, envelope.login);
   accepted.authentication = envelope.authentication;
-  events.add(accepted);
-  if (envelope.held) {
-    event::Event over{.kind = event::Kind::message_over_budget};
-    over.message = id_;
-    over.partition = accepted.partition;
-    over.recipients = accepted.recipients;
-    over.client = accepted.client;
-    over.login = accepted.login;
-    over.authentication = accepted.authentication;
-    over.sender = accepted.sender;
-    events.add(over);
-    intake_.warn_of_budget();
-  }
+  events_.add(accepted);
+  sender_ = sender_of(accepted.sender);
+  if (!envelope.held) return;
+  event::Event over{.kind = event::Kind::message_over_budget};
+  over.message = id_;
+  over.partition = accepted.partition;
+  over.recipients = accepted.recipients;
+  over.client = accepted.client;
+  over.login = accepted.login;
+  over.authentication = accepted.authentication;
+  over.sender = accepted.sender;
+  events_.add(over);
+  intake_.warn_of_budget();
+}
+
+Result<MailIncoming::Placed> MailIncoming::put(spool::Room room, const spool::MessageDraft& draft) {
+  auto place = room.add_message(draft);
+  if (!place) return std::unexpected(place.error());
+  intake_.parts_.trail.put(room, events_);
+  return Placed{*place, room.commit()};
+}
+
+runtime::Task<Result<>> MailIncoming::commit(const receive::Envelope& envelope, bool eight_bit) {
+  IntakeParts& parts = intake_.parts_;
+  indexer_->finish();
+  intake_.give_back(std::move(indexer_));
+  auto wrapped = parts.keys.wrap_now({keys::ScopeKind::shared, {}}, keys::KeyClass::outgoing, sealer_);
+  if (!wrapped) wrapped = co_await parts.keys.wrap({keys::ScopeKind::shared, {}}, keys::KeyClass::outgoing, sealer_);
+  if (!wrapped) co_return std::unexpected(wrapped.error());
+
+  arrived_ = parts.ring.wall_now();
+  waits_ = envelope.release && *envelope.release > parts.ring.now();
+  due_ = waits_ ? parts.partition.backlog().due_wall(id_, *envelope.release) : arrived_;
+  destination_ = intake_.destination_of(envelope);
+  note_events(envelope);
 
   const Backlog::Pin pin(parts.partition.backlog());  // until it is in the queue
-  auto room = co_await parts.partition.log().reserve(spool::bytes_of(draft) + AuditTrail::bytes_of(events), spool::Use::mail);
+  const std::size_t bytes = spool::bytes_of(draft(envelope, eight_bit, *wrapped)) + AuditTrail::bytes_of(events_);
+  auto room = co_await parts.partition.log().reserve(bytes, spool::Use::mail);
   if (!room) co_return std::unexpected(room.error());
-  auto place = room->add_message(draft);
-  if (!place) co_return std::unexpected(place.error());
-  parts.trail.put(*room, events);
-  spool::Ticket ticket = room->commit();
-  auto durable = co_await parts.partition.log().durable(ticket);
+  const Result<Placed> placed = put(std::move(*room), draft(envelope, eight_bit, *wrapped));
+  if (!placed) co_return std::unexpected(placed.error());
+  const std::optional<mime::Notice> notice = notice_of(envelope);
+  std::unique_ptr<HotMessage> hot = keep_hot(envelope, eight_bit);
+  buffer_.release();  // else others would have to take colder memory while this one waits for the disk
+  auto durable = co_await parts.partition.log().durable(placed->ticket);
   if (!durable) {
-    parts.partition.log().release(id_, *place);
+    parts.partition.log().release(id_, placed->place);
     co_return std::unexpected(durable.error());
   }
-  parts.trail.durable(events);
-  if (envelope.reverse_path().empty()) count_notice();
-  hand_over(envelope, eight_bit, *place, draft.scheduling, sender_of(accepted.sender));
+  parts.trail.durable(events_);
+  if (notice) intake_.count(*notice);
+  hand_over(envelope, placed->place, std::move(hot));
   co_return Result<>{};
 }
 
 // Mail with the null sender says what became of other mail. What is too large for one buffer is not looked at again.
-void MailIncoming::count_notice() {
-  metrics::ShardMetrics& metrics = intake_.parts_.metrics;
-  const bool whole = chunks_.positions().empty();
-  switch (whole ? mime::classify_notice(buffer_.bytes()).notice : mime::Notice::other) {
-    case mime::Notice::hard: return metrics.notices_hard.add();
-    case mime::Notice::block: return metrics.notices_block.add();
-    case mime::Notice::soft: return metrics.notices_soft.add();
-    case mime::Notice::delayed: return metrics.notices_delayed.add();
-    case mime::Notice::feedback: return metrics.notices_feedback.add();
-    case mime::Notice::other:
-    case mime::Notice::none: return metrics.notices_other.add();
-  }
+std::optional<mime::Notice> MailIncoming::notice_of(const receive::Envelope& envelope) const {
+  if (!envelope.reverse_path().empty()) return std::nullopt;
+  return is_whole() ? mime::classify_notice(buffer_.bytes()).notice : mime::Notice::other;
 }
 
-// Into the queue, with its content while it is still in memory.
-void MailIncoming::hand_over(const receive::Envelope& envelope, bool eight_bit, const spool::Position& place,
-                             const spool::Scheduling& scheduling, queue::Sender sender) {
+// Its content stays in memory for the first delivery, when it is all here and is to be delivered at once.
+std::unique_ptr<HotMessage> MailIncoming::keep_hot(const receive::Envelope& envelope, bool eight_bit) {
+  if (!is_whole() || envelope.held || waits_ || intake_.parts_.staging.is_tight() || intake_.settings_->route.fallback.is_hold()) return nullptr;
+  auto hot = std::make_unique<HotMessage>();
+  hot->reverse_path = envelope.reverse_path();
+  for (std::size_t i = 0; i < envelope.recipients(); ++i) hot->recipients.emplace_back(envelope.recipient(i));
+  hot->parameters = envelope.parameters();
+  for (std::size_t i = 0; i < envelope.recipients(); ++i) {
+    if (envelope.recipient_parameters(i).empty()) continue;
+    hot->recipient_parameters.resize(envelope.recipients());
+    hot->recipient_parameters[i] = envelope.recipient_parameters(i);
+  }
+  hot->smtputf8 = envelope.smtputf8;
+  hot->declared_eight_bit = envelope.eight_bit_body;
+  hot->eight_bit = eight_bit;
+  hot->tls_wish = envelope.tls_wish;
+  hot->content = std::move(buffer_);
+  hot->detail_key = sealer_.detail_key();
+  return hot;
+}
+
+void MailIncoming::hand_over(const receive::Envelope& envelope, const spool::Position& place, std::unique_ptr<HotMessage> hot) {
   IntakeParts& parts = intake_.parts_;
   auto message = std::make_unique<queue::Message>();
   message->id = id_;
   message->place = place;
-  message->destination = scheduling.destination;
-  message->terms = scheduling.terms;
-  message->sender = sender;
+  message->destination = destination_;
+  message->terms = envelope.terms;
+  message->sender = sender_;
   message->size = size_;
-  message->arrived = scheduling.arrived;
-  message->due_wall = scheduling.due;
-  const bool waits = scheduling.recipients.front().reason == event::Reason::future_release;
-  message->accepted_at = message->born = message->due = waits ? *envelope.release : parts.ring.now();
+  message->arrived = arrived_;
+  message->due_wall = due_;
+  message->accepted_at = message->born = message->due = waits_ ? *envelope.release : parts.ring.now();
   message->recipients.resize(envelope.recipients());
-  if (waits) message->mark_unreleased();
+  if (waits_) message->mark_unreleased();
   message->held = envelope.held;
-  bool one_piece = chunks_.positions().empty() && buffer_.bytes().size() == size_;
-  if (one_piece && !envelope.held && !waits && !parts.staging.is_tight() && !intake_.settings_->route.fallback.is_hold()) {
-    auto hot = std::make_unique<HotMessage>();
-    hot->reverse_path = envelope.reverse_path();
-    for (std::size_t i = 0; i < envelope.recipients(); ++i) hot->recipients.emplace_back(envelope.recipient(i));
-    hot->parameters = envelope.parameters();
-    for (std::size_t i = 0; i < envelope.recipients(); ++i) {
-      if (envelope.recipient_parameters(i).empty()) continue;
-      hot->recipient_parameters.resize(envelope.recipients());
-      hot->recipient_parameters[i] = envelope.recipient_parameters(i);
-    }
-    hot->smtputf8 = envelope.smtputf8;
-    hot->declared_eight_bit = envelope.eight_bit_body;
-    hot->eight_bit = eight_bit;
-    hot->tls_wish = envelope.tls_wish;
-    hot->content = std::move(buffer_);
-    hot->detail_key = sealer_.detail_key();
-    message->hot = std::move(hot);
-  }
+  message->hot = std::move(hot);
   parts.metrics.messages_queued.add(1);
   parts.metrics.recipients_queued.add(static_cast<std::int64_t>(envelope.recipients()));
   parts.partition.backlog().changed(parts.queue.add(std::move(message)));
@@ -255,9 +288,17 @@ Result<> MailIntake::admit(std::uint64_t size) {
   return admitted;
 }
 
-runtime::Task<Result<std::unique_ptr<receive::Incoming>>> MailIntake::begin(Instant deadline) {
+runtime::Task<Result<>> MailIntake::ready(Instant deadline) {
   auto lease = co_await parts_.keys.lease({keys::ScopeKind::shared, {}}, keys::KeyClass::outgoing);
   if (!lease) co_return std::unexpected(lease.error());
+  while (!parts_.staging.has_room(Staging::kSmallBytes)) {
+    const bool returned = co_await parts_.staging.returned().wait(deadline);
+    if (!returned) co_return std::unexpected(Error{Errc::no_memory});
+  }
+  co_return Result<>{};
+}
+
+runtime::Task<Result<std::unique_ptr<receive::Incoming>>> MailIntake::begin(Instant deadline) {
   auto buffer = co_await take_buffer(Staging::kSmallBytes, deadline);
   if (!buffer) co_return std::unexpected(buffer.error());
   MessageId id;
@@ -305,6 +346,18 @@ void MailIntake::give_back(std::unique_ptr<mime::Indexer> indexer) {
   if (!indexer || idle_indexers_.size() >= kIdleIndexersMax) return;
   indexer->reset();
   idle_indexers_.push_back(std::move(indexer));
+}
+
+void MailIntake::count(mime::Notice notice) {
+  switch (notice) {
+    case mime::Notice::hard: return parts_.metrics.notices_hard.add();
+    case mime::Notice::block: return parts_.metrics.notices_block.add();
+    case mime::Notice::soft: return parts_.metrics.notices_soft.add();
+    case mime::Notice::delayed: return parts_.metrics.notices_delayed.add();
+    case mime::Notice::feedback: return parts_.metrics.notices_feedback.add();
+    case mime::Notice::other:
+    case mime::Notice::none: return parts_.metrics.notices_other.add();
+  }
 }
 
 void MailIntake::warn_of_budget() {

@@ -10,6 +10,7 @@
 #include "ringpost/deliver/deliverer.hh"
 #include "ringpost/keys/client.hh"
 #include "ringpost/mime/index.hh"
+#include "ringpost/mime/notice.hh"
 #include "ringpost/queue/queue.hh"
 #include "ringpost/receive/intake.hh"
 #include "ringpost/spool/log.hh"
@@ -58,6 +59,7 @@ class MailIntake final : public receive::Intake {
   void reconfigure(std::shared_ptr<const config::Settings> settings) { settings_ = std::move(settings); }
 
   Result<> admit(std::uint64_t size) override;
+  runtime::Task<Result<>> ready(Instant deadline) override;
   runtime::Task<Result<std::unique_ptr<receive::Incoming>>> begin(Instant deadline) override;
   void refused(const receive::Envelope& envelope, std::uint64_t size, const receive::Refusal& refusal) override;
   void login_refused(const IpAddress& client, std::string_view login, event::Authentication authentication) override;
@@ -68,6 +70,7 @@ class MailIntake final : public receive::Intake {
   void give_back(std::unique_ptr<mime::Indexer> indexer);
   runtime::Task<Result<StagingBuffer>> take_buffer(std::size_t bytes, Instant deadline);
   queue::Destination destination_of(const receive::Envelope& envelope);
+  void count(mime::Notice notice);
   void warn_of_budget();
   void report_sampled(const event::Event& event);
 

@@ -105,7 +105,7 @@ void SimRing::destroy_frames() { destroy_detached(); }
 
 Instant SimRing::next_turn() const {
   if (!alive_) return kNever;
-  if (!completions_.empty() || !finished_jobs_.empty() || has_ready() || woken_) return busy_until_;
+  if (!completions_.empty() || !finished_jobs_.empty() || has_ready() || woken_ || wants_pause()) return busy_until_;
   Instant at = timers_.next();
   if (hook_) at = std::min(at, last_turn_ + kHookTick);
   return at == kNever ? kNever : std::max(at, busy_until_);
@@ -116,6 +116,7 @@ void SimRing::turn() {
   now_ = last_turn_ = world_.now();
   if (std::exchange(asleep_, false)) hook_->awake();
   woken_ = false;
+  bool quiet = completions_.empty() && finished_jobs_.empty() && !has_ready();
   for (std::size_t count = completions_.size(); count > 0; --count) {
     const Queued queued = completions_.front();
     completions_.pop_front();
@@ -131,8 +132,12 @@ void SimRing::turn() {
     world_.trace("offloaded", number_, 0);
     job.done(job);
   }
-  if (const std::size_t fired = timers_.fire_due(now_)) world_.trace("timers", number_, static_cast<std::int64_t>(fired));
+  if (const std::size_t fired = timers_.fire_due(now_)) {
+    world_.trace("timers", number_, static_cast<std::int64_t>(fired));
+    quiet = false;
+  }
   run_ready();
+  run_pausing(quiet);
   if (hook_) {
     woken_ = hook_->poll();
     if (!woken_ && completions_.empty() && !has_ready()) {

@@ -18,6 +18,9 @@ std::unexpected<Error> failure(Errc code) { return std::unexpected(Error{code});
 constexpr int kAttemptsMax = 8;
 constexpr Duration kPatience = std::chrono::seconds{30};
 
+/// How long a group may wait for the loop to have nothing else to do.
+constexpr Duration kGather = std::chrono::milliseconds{1};
+
 /// A CHECKPOINT names at most so many generations (the newest), so that it always fits a group.
 constexpr std::size_t kMarksMax = 1'000;
 
@@ -121,7 +124,7 @@ Log::Fit Log::try_fit(std::size_t bytes, Use use) {
   if (bytes <= group.sealer.room()) return Fit::yes;
   // It goes out as soon as the one in flight has landed. (It may hold nothing but the opening records of its segment.)
   if (!group.sealer.empty()) {
-    work_.notify_all();
+    if (gathering_) gathering_->hurry();
     return Fit::wait;
   }
   group.segment = nullptr;  // begun by somebody who then put nothing in, near the end of a segment: begin again elsewhere
@@ -225,6 +228,13 @@ Task<void> Log::write_groups() {
         co_await room_.wait(refused_.first ? patience : kNever);
         continue;
       }
+    }
+    if (!stopping_) {
+      // A commit costs the same for one message as for a hundred. While there is other work, more of them come.
+      runtime::PauseAwait pause = ring_.pause(ring_.now() + kGather);
+      gathering_ = &pause;
+      co_await pause;
+      gathering_ = nullptr;
     }
     RP_ASSERT(!room_open_ && !flying_);
     Group& group = *filling_;

@@ -75,10 +75,15 @@ std::optional<Arguments> read_arguments(int count, char** words) {
   return arguments;
 }
 
-// An assertion that fails ends the process: then the seed must be known all the same.
-char current_run[160] = "";
+// An assertion that fails ends the process: then the seed must be known all the same. It is one way to find a planted bug, because the same
+// seeds without it fail none.
+char current_run[200] = "";
+bool planted_run = false;
 
-extern "C" void tell_seed(int) { [[maybe_unused]] auto ignored = ::write(STDERR_FILENO, current_run, std::strlen(current_run)); }
+extern "C" void tell_seed(int) {
+  [[maybe_unused]] auto ignored = ::write(STDERR_FILENO, current_run, std::strlen(current_run));
+  if (planted_run) ::_exit(0);
+}
 
 struct Outcome {
   std::uint64_t hash = 0;
@@ -86,8 +91,10 @@ struct Outcome {
 };
 
 Outcome run_once(Scenario& scenario, const Arguments& arguments, std::uint64_t seed, std::map<std::string, std::uint64_t>& hits) {
-  std::snprintf(current_run, sizeof current_run, "ringpost-sim: died at --scenario %.*s --seed %llu\n",
-                static_cast<int>(scenario.name().size()), scenario.name().data(), static_cast<unsigned long long>(seed));
+  planted_run = !arguments.plant.empty();
+  std::snprintf(current_run, sizeof current_run, "ringpost-sim: %s at --scenario %.*s --seed %llu\n",
+                planted_run ? "planted bug found by that assertion" : "died", static_cast<int>(scenario.name().size()), scenario.name().data(),
+                static_cast<unsigned long long>(seed));
   World world(seed);
   world.print_trace(arguments.trace);
   Findings findings;

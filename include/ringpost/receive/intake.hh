@@ -85,7 +85,10 @@ class Intake {
   /// May a message of `size` bytes (0: unknown) come in now? Errors: no_space (452), unavailable: keys or audit are away (451),
   /// no_memory (451).
   virtual Result<> admit(std::uint64_t size) = 0;
-  /// Starts a message. May wait for a staging buffer, until `deadline`. Errors: as write().
+  /// Waits, until `deadline`, for what a message needs to begin: a key and memory. Nothing is taken yet, so that a client who was told to
+  /// go on and says nothing holds nothing. Errors: as write().
+  virtual runtime::Task<Result<>> ready(Instant deadline) = 0;
+  /// Starts a message whose first bytes are here. May wait for a staging buffer, until `deadline`. Errors: as write().
   virtual runtime::Task<Result<std::unique_ptr<Incoming>>> begin(Instant deadline) = 0;
   /// Tells the audit log that somebody could not prove to be `login` (an observational event).
   virtual void login_refused(const IpAddress& client, std::string_view login, event::Authentication authentication) = 0;

@@ -52,13 +52,8 @@ class Receiver {
 
    private:
     friend class Receiver;
-    struct Deadline : Timer {
-      using Timer::Timer;
-      Next* owner;
-    };
     Receiver& receiver_;
     Instant deadline_;
-    Deadline timer_;
     std::coroutine_handle<> frame_;
     bool timed_out_ = false;
   };
@@ -80,13 +75,19 @@ class Receiver {
   struct Stream : Operation {
     Receiver* owner;
   };
+  struct Patience : Timer {
+    using Timer::Timer;
+    Receiver* owner;
+  };
   static void on_complete(Operation& operation, const Completion& completion);
+  static void on_patience(Timer& timer);
   void arm();
   void wake();
   Result<Chunk> taken();
 
   Ring& ring_;
   Stream stream_;
+  Patience patience_;  // fires at the waiter's deadline or before it: most waits end well, and the next one's deadline is later
   bool armed_ = false, pausing_ = false, ended_ = false, stopping_ = false;
   Error end_{};
   std::vector<Chunk> held_;  // not yet taken, from head_ on

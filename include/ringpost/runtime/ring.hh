@@ -170,6 +170,24 @@ class [[nodiscard]] SleepAwait {
   std::coroutine_handle<> frame_;
 };
 
+/// Awaits a pause of the loop: a turn in which nothing came in and nothing was ready. At `latest` it is over in any case.
+class [[nodiscard]] PauseAwait {
+ public:
+  PauseAwait(Ring& ring, Instant latest) : ring_(ring), latest_(latest) {}
+  PauseAwait(const PauseAwait&) = delete;
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> frame);
+  void await_resume() const noexcept {}
+  /// Ends it with this turn.
+  void hurry() { latest_ = Instant::min(); }
+
+ private:
+  friend class Ring;
+  Ring& ring_;
+  Instant latest_;
+  std::coroutine_handle<> frame_;
+};
+
 /// I/O, time and randomness of one shard (or helper process).
 ///
 /// Threads: everything here is called on the ring's own thread, but for construction.
@@ -256,11 +274,17 @@ class Ring : public BufferHome {
   OpAwait make_directory(const char* path, unsigned mode = 0700, Fd directory = {});
   SleepAwait sleep_until(Instant until) { return SleepAwait{*this, until}; }
   SleepAwait sleep_for(Duration time) { return SleepAwait{*this, now() + time}; }
+  /// What is better done once for many things waits for a moment with nothing else to do, but not for long.
+  PauseAwait pause(Instant latest) { return PauseAwait{*this, latest}; }
 
  protected:
   /// Resumes what was posted so far. Returns how many frames ran.
   std::size_t run_ready();
   bool has_ready() const { return !ready_.empty(); }
+  /// Somebody waits for a pause: the loop must not sleep.
+  bool wants_pause() const { return !pausing_.empty(); }
+  /// Once at the end of each turn; `quiet`: nothing came in. Returns how many frames ran.
+  std::size_t run_pausing(bool quiet);
 
   /// Destroys every detached frame, the newest first. Only while crashing(): their operations must be gone for good.
   void destroy_detached();
@@ -270,7 +294,9 @@ class Ring : public BufferHome {
   LoopHook* hook_ = nullptr;
 
  private:
+  friend class PauseAwait;
   std::vector<std::coroutine_handle<>> ready_, running_;
+  std::vector<PauseAwait*> pausing_, ended_pauses_;
   DetachedFrame* newest_ = nullptr;
 };
 

@@ -21,31 +21,35 @@ struct Timer {
   Fire fire;
   Instant at{};
   std::size_t position = kIdle;  ///< place in the heap
-  std::uint64_t order = 0;       ///< timers of one instant fire in the order they were armed
 };
 
-/// A 4-ary heap of armed timers.
+/// A 4-ary heap of armed timers. Their instants stand in the heap itself: what moves there touches no timer that is not looked at anyway.
 class TimerQueue {
  public:
   void arm(Timer& timer, Instant at);
   /// No effect when it is not armed.
   void disarm(Timer& timer);
   /// kNever when nothing is armed.
-  Instant next() const { return heap_.empty() ? kNever : heap_.front()->at; }
+  Instant next() const { return heap_.empty() ? kNever : heap_.front().at; }
   /// Fires what is due at `now`, earliest first. Returns how many fired.
   std::size_t fire_due(Instant now);
   std::size_t size() const { return heap_.size(); }
 
  private:
-  static bool before(const Timer& a, const Timer& b) { return a.at < b.at || (a.at == b.at && a.order < b.order); }
-  void place(std::size_t position, Timer& timer) {
-    heap_[position] = &timer;
-    timer.position = position;
+  struct Place {
+    Instant at;
+    std::uint64_t order;  // timers of one instant fire in the order they were armed
+    Timer* timer;
+    bool operator<(const Place& other) const { return at < other.at || (at == other.at && order < other.order); }
+  };
+  void put(std::size_t position, const Place& place) {
+    heap_[position] = place;
+    place.timer->position = position;
   }
-  void sift_up(std::size_t position);
-  void sift_down(std::size_t position);
+  void sift_up(std::size_t position, const Place& place);
+  void sift_down(std::size_t position, const Place& place);
 
-  std::vector<Timer*> heap_;
+  std::vector<Place> heap_;
   std::uint64_t armed_count_ = 0;
 };
 

@@ -130,9 +130,10 @@ class UringRing final : public Ring {
   bool idle() const;
   void enter(bool wait, Duration nap);
   void check_enter(int result);
-  void reap();
+  bool reap();
   void dispatch(std::uint64_t tag, std::int32_t result, std::uint32_t flags);
   void complete(Operation& operation, std::int32_t result, std::uint32_t flags);
+  void offer_buffers();
   void finish(Operation& operation);
   void run_late();
   void on_poke(std::int32_t result);
@@ -158,10 +159,13 @@ class UringRing final : public Ring {
   Instant now_{};
   UringStats stats_;
 
-  // Receive buffers: one arena, and the ring through which the kernel takes them.
+  // Receive buffers: one arena, and the ring through which the kernel takes them. It takes them in turn, so all that are offered pass
+  // through the cache: only as many are as it needs at once, and what comes back last is offered first.
   std::byte* buffer_arena_ = nullptr;
   void* buffer_ring_ = nullptr;
   unsigned buffer_count_ = 0, buffers_free_ = 0;
+  unsigned buffers_offered_ = 0, buffers_offered_max_ = 64;
+  std::vector<std::uint16_t> buffers_spare_;  // free, and not offered
   std::deque<Operation*> parked_;  // receives that found no buffer, oldest first
 
   std::vector<IoRegion> io_regions_;

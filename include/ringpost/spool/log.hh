@@ -372,6 +372,7 @@ class Log {
   Group* filling_ = &groups_[0];
   Group* flying_ = nullptr;
   bool room_open_ = false;
+  runtime::PauseAwait* gathering_ = nullptr;  // the filling group waits to be written
 
   Segment* active_ = nullptr;
   Segment* leaving_ = nullptr;  // closed as soon as its last group has landed

@@ -94,6 +94,34 @@ TEST(Session, no_byte_of_250_leaves_before_commit_returns) {
   EXPECT_EQ(client.reply().substr(0, 3), "250");
 }
 
+TEST(Session, who_may_send_a_message_holds_nothing_before_its_first_bytes) {
+  Bench bench;
+  Client client(bench);
+  client.greet();
+  for (int i = 0; i < 2; ++i) {
+    client.send("MAIL FROM:<a@client.test>\r\nRCPT TO:<b@next.test>\r\nDATA\r\n");
+    EXPECT_EQ(client.codes(3), "250 250 354");
+    EXPECT_EQ(bench.intake.alive, 0u);
+    EXPECT_EQ(client.ask(i == 0 ? "x\r\n." : ".").substr(0, 3), "250");
+  }
+  ASSERT_EQ(bench.intake.stored.size(), 2u);
+  EXPECT_TRUE(bench.intake.stored[0].content.starts_with("Received: ") && bench.intake.stored[0].content.ends_with("\r\nx\r\n"));
+  EXPECT_TRUE(bench.intake.stored[1].content.starts_with("Received: ") && bench.intake.stored[1].content.ends_with("\r\n"));
+}
+
+TEST(Session, where_no_message_can_begin_data_is_refused_before_anything_is_sent) {
+  Bench bench;
+  bench.intake.unready = Error{Errc::unavailable};
+  Client client(bench);
+  client.greet();
+  client.send("MAIL FROM:<a@client.test>\r\nRCPT TO:<b@next.test>\r\nDATA\r\n");
+  EXPECT_EQ(client.codes(3), "250 250 451");
+  EXPECT_EQ(bench.intake.refusals.size(), 1u);
+  bench.intake.unready.reset();
+  client.send("MAIL FROM:<a@client.test>\r\nRCPT TO:<b@next.test>\r\nDATA\r\n");
+  EXPECT_EQ(client.codes(3), "250 250 354");
+}
+
 // begin, the Received field, the content and commit: each fails once, then none does.
 TEST(Session, whatever_fails_in_the_intake_nothing_is_kept_and_the_next_message_is_welcome) {
   for (bool chunks : {false, true}) {

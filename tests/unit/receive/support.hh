@@ -51,6 +51,10 @@ class MemoryIntake final : public Intake {
     if (admission) return std::unexpected(*admission);
     return {};
   }
+  Task<Result<>> ready(Instant deadline) override {
+    if (unready) co_return std::unexpected(*unready);
+    co_return Result<>{};
+  }
   Task<Result<std::unique_ptr<Incoming>>> begin(Instant deadline) override;
   void refused(const Envelope& envelope, std::uint64_t size, const Refusal& refusal) override { refusals.push_back(refusal); }
   void login_refused(const IpAddress& client, std::string_view login, event::Authentication) override { logins_refused.emplace_back(login); }
@@ -58,7 +62,7 @@ class MemoryIntake final : public Intake {
   /// True when this call, counted over begin, write and commit, is the one that fails.
   bool fails() { return ++calls == fail_at; }
 
-  std::optional<Error> admission;
+  std::optional<Error> admission, unready;
   Error failure{Errc::io};
   std::uint64_t calls = 0, fail_at = 0;
   bool hold_commits = false;

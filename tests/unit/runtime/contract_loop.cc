@@ -57,6 +57,48 @@ Task<void> look_at_clocks(Ring& ring) {
   EXPECT_GE(ring.wall_now() - wall_before, milliseconds(1));
 }
 
+Task<void> be_busy(Ring& ring, int turns, bool& done) {
+  for (int i = 0; i < turns; ++i) co_await ring.sleep_for(Duration::zero());
+  done = true;
+}
+Task<void> pause(Ring& ring, Duration patience, PauseAwait** pausing, bool& over) {
+  PauseAwait await = ring.pause(ring.now() + patience);
+  *pausing = &await;
+  co_await await;
+  over = true;
+}
+
+Task<void> pauses_wait_for_what_is_ready(Ring& ring) {
+  bool done = false, over = false;
+  PauseAwait* pausing = nullptr;
+  Scope scope(ring);
+  scope.spawn(be_busy(ring, 50, done));
+  scope.spawn(pause(ring, kPatience, &pausing, over));
+  while (!done) {
+    EXPECT_FALSE(over);
+    co_await ring.sleep_for(Duration::zero());
+  }
+  co_await scope.join();
+  EXPECT_TRUE(over);
+}
+
+Task<void> pauses_end_in_time(Ring& ring, bool hurry) {
+  bool over = false;
+  PauseAwait* pausing = nullptr;
+  Scope scope(ring);
+  const Instant latest = ring.now() + kSoon;
+  scope.spawn(pause(ring, hurry ? kPatience : kSoon, &pausing, over));
+  if (hurry) pausing->hurry();
+  int turns = 0;
+  while (!over) {  // the loop is never quiet
+    co_await ring.sleep_for(Duration::zero());
+    ++turns;
+  }
+  if (hurry) EXPECT_LE(turns, 2);
+  else EXPECT_GE(ring.now(), latest);
+  co_await scope.join();
+}
+
 struct Waiting {
   int woken = 0, timed_out = 0;
   std::vector<int> order;
@@ -194,6 +236,9 @@ Task<void> wakes_run_the_other_hook(Ring& ring, Ring& other) {
 TEST_P(RingContract, sleepers_wake_in_order) { drive(sleepers_wake_in_order(ring())); }
 TEST_P(RingContract, zero_sleeps_let_others_run) { drive(zero_sleeps_let_others_run(ring(), world().directory() + "/none")); }
 TEST_P(RingContract, clocks_advance) { drive(look_at_clocks(ring())); }
+TEST_P(RingContract, a_pause_waits_for_what_is_ready) { drive(pauses_wait_for_what_is_ready(ring())); }
+TEST_P(RingContract, a_pause_ends_in_time) { drive(pauses_end_in_time(ring(), false)); }
+TEST_P(RingContract, a_pause_can_be_ended) { drive(pauses_end_in_time(ring(), true)); }
 TEST_P(RingContract, signals_wake_in_order_and_time_out) { drive(signals_wake_and_time_out(ring())); }
 TEST_P(RingContract, scopes_wait_for_the_last) { drive(scopes_wait_for_all(ring())); }
 TEST_P(RingContract, offloaded_jobs_run_in_order) { drive(jobs_run_in_order(ring())); }

@@ -160,6 +160,30 @@ Task<void> wait_for_a_silent_peer(Ring& ring, SocketAddress address) {
   (void)co_await ring.close(pair->server);
 }
 
+/// The deadline of a wait that ended well passes during the next one.
+Task<void> wait_past_an_old_deadline(Ring& ring, SocketAddress address) {
+  auto pair = co_await connect_pair(ring, address);
+  CO_ASSERT(pair);
+  {
+    Receiver receiver(ring, pair->server);
+    auto sent = co_await send_all(ring, pair->client, pattern(3));
+    EXPECT_TRUE(sent);
+    const Instant old = ring.now() + kSoon;
+    auto chunk = co_await receiver.next(old);
+    EXPECT_TRUE(chunk);
+    if (chunk) chunk->release();
+    for (const Duration patience : {3 * kSoon, kSoon}) {  // later than the one that stands, then earlier
+      const Instant deadline = ring.now() + patience;
+      chunk = co_await receiver.next(deadline);
+      EXPECT_TRUE(!chunk && chunk.error().code == Errc::timed_out);
+      EXPECT_GE(ring.now(), deadline);
+    }
+    co_await receiver.stop();
+  }
+  (void)co_await ring.close(pair->client);
+  (void)co_await ring.close(pair->server);
+}
+
 Task<void> datagrams_keep_their_bounds(Ring& ring, SocketAddress address) {
   auto listener = ring.listen(address, SocketKind::seqpacket, {});
   CO_ASSERT(listener);
@@ -293,6 +317,7 @@ TEST_P(RingContract, sending_to_a_closed_peer_says_reset) {
   drive(send_into_a_closed_connection(ring(), world().stream_address()));
 }
 TEST_P(RingContract, connecting_to_nobody_is_refused) { drive(connect_to_nobody(ring(), world().stream_address())); }
+TEST_P(RingContract, a_deadline_that_nobody_waits_for_ends_nothing) { drive(wait_past_an_old_deadline(ring(), world().stream_address())); }
 TEST_P(RingContract, a_deadline_ends_a_receive_only) { drive(wait_for_a_silent_peer(ring(), world().stream_address())); }
 TEST_P(RingContract, udp_goes_both_ways_one_datagram_at_a_time) { drive(exchange_datagrams(ring(), world().stream_address())); }
 TEST_P(RingContract, a_connected_udp_socket_hears_its_peer_alone) {

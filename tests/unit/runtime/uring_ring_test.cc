@@ -316,6 +316,39 @@ TEST(UringRing, H13_an_operation_left_behind_aborts) {
   };
   EXPECT_DEATH(leave(), "operations_in == stats_.completions_out");
 }
+Task<void> hear_many_at_once(UringRing& ring, std::size_t connections) {
+  std::vector<Pair> pairs;
+  for (std::size_t i = 0; i < connections; ++i) {
+    auto pair = co_await connect_pair(ring, *SocketAddress::parse("127.0.0.1:0"));
+    CO_ASSERT(pair);
+    pairs.push_back(*pair);
+  }
+  {
+    std::deque<Receiver> receivers;
+    for (const Pair& pair : pairs) receivers.emplace_back(ring, pair.server);
+    for (int round = 0; round < 3; ++round) {
+      for (std::size_t i = 0; i < connections; ++i)
+        EXPECT_EQ(::send(pairs[i].client.value, pattern(1, i).data(), 1, 0), 1);
+      for (std::size_t i = 0; i < connections; ++i) {
+        auto chunk = co_await receivers[i].next(ring.now() + kPatience);
+        EXPECT_TRUE(chunk && std::ranges::equal(chunk->bytes(), pattern(1, i)));
+      }
+    }
+    EXPECT_EQ(ring.stats().buffers_exhausted, 0u);
+    for (Receiver& receiver : receivers) co_await receiver.stop();
+  }
+  for (const Pair& pair : pairs) {
+    (void)co_await ring.close(pair.client);
+    (void)co_await ring.close(pair.server);
+  }
+}
+TEST(UringRing, many_sockets_that_are_read_at_once_all_find_buffers) {
+  auto ring = started_ring({.receive_buffers = 512});
+  Scope scope(*ring);
+  scope.spawn(hear_many_at_once(*ring, 400));
+  while (scope.running() > 0) ring->run_once(kSoon);
+  EXPECT_EQ(ring->receive_buffers_free(), 512u);
+}
 TEST(UringRing, an_unwatched_pool_has_every_buffer_free) {
   auto ring = started_ring({.receive_buffers = 32});
   EXPECT_EQ(ring->receive_buffers(), 32u);

@@ -38,6 +38,15 @@ Task<void> accept_and_count(Machine& machine, Mail mail, std::size_t& accepted) 
   ++accepted;
 }
 
+Task<void> keep_busy(runtime::Ring& ring, const std::size_t& accepted, std::size_t until) {
+  while (accepted < until) co_await ring.sleep_for(Duration::zero());
+}
+
+Task<void> accept_after_turns(Machine& machine, Mail mail, std::size_t& accepted, int turns) {
+  for (int i = 0; i < turns; ++i) co_await machine.ring->sleep_for(Duration::zero());
+  co_await accept_and_count(machine, std::move(mail), accepted);
+}
+
 TEST(Log, messages_that_come_together_share_a_group) {
   Machine machine;
   ASSERT_TRUE(machine.open());
@@ -51,6 +60,24 @@ TEST(Log, messages_that_come_together_share_a_group) {
   machine.restart();
   EXPECT_EQ(machine.ledger.messages.size(), 100u);
   EXPECT_LE(machine.log->report().groups, 5u);
+}
+
+TEST(Log, what_comes_while_the_loop_is_busy_shares_a_group) {
+  Machine machine;
+  ASSERT_TRUE(machine.open());
+  ASSERT_TRUE(outcome_of(machine, machine.accept(make_mail(1, 500))));
+  const std::uint64_t before = machine.log->newest_group();
+  std::size_t accepted = 0;
+  {
+    runtime::Scope scope(*machine.ring);
+    scope.spawn(keep_busy(*machine.ring, accepted, 3));
+    scope.spawn(accept_and_count(machine, make_mail(2, 500), accepted));
+    scope.spawn(accept_after_turns(machine, make_mail(3, 500), accepted, 5));
+    ASSERT_EQ(machine.world.run_until([&] { return accepted == 2; }, kLong), sim::Stop::reached) << "the loop was never quiet";
+    EXPECT_EQ(machine.log->newest_group(), before + 1);
+    ++accepted;
+    ASSERT_EQ(machine.world.run_until([&] { return scope.running() == 0; }, kLong), sim::Stop::reached);
+  }
 }
 
 TEST(Log, an_audit_event_lies_in_the_group_of_its_fact) {
