@@ -65,7 +65,9 @@ void Receiver::arm() {
 void Receiver::on_complete(Operation& operation, const Completion& completion) {
   Receiver& self = *static_cast<Stream&>(operation).owner;
   if (!completion.more) self.armed_ = self.pausing_ = false;
-  if (completion.result > 0) {
+  if (completion.result > 0 && self.waiter_ && self.head_ == self.held_.size()) {
+    self.waiter_->chunk_ = Chunk{self.ring_, Bytes{completion.data, static_cast<std::size_t>(completion.result)}, completion.buffer};
+  } else if (completion.result > 0) {
     if (self.head_ >= kHeldMax) forget_taken(self.held_, self.head_);
     self.held_.push_back(Chunk{self.ring_, Bytes{completion.data, static_cast<std::size_t>(completion.result)}, completion.buffer});
     if (self.armed_ && !self.pausing_ && self.held_.size() - self.head_ >= kHeldMax) {
@@ -81,7 +83,7 @@ void Receiver::on_complete(Operation& operation, const Completion& completion) {
   }
   // Posted before the waiter runs: stop() outlives it, and so does what stop()'s caller destroys.
   if (self.stopper_ && !self.armed_) self.ring_.post(std::exchange(self.stopper_, {}));
-  if (self.waiter_ && (self.ready() || self.stopping_)) return self.wake();
+  if (self.waiter_ && (!self.waiter_->chunk_.empty() || self.ready() || self.stopping_)) return self.wake();
   if (self.waiter_) self.arm();
 }
 
@@ -128,12 +130,14 @@ void Receiver::Next::await_suspend(std::coroutine_handle<> frame) {
   RP_ASSERT(receiver_.waiter_ == nullptr);
   frame_ = frame;
   receiver_.waiter_ = this;
+  receiver_.stream_.resumes = frame.address();
   Patience& patience = receiver_.patience_;
   if (deadline_ != kNever && (!patience.armed() || deadline_ < patience.at)) receiver_.ring_.arm(patience, deadline_);
   receiver_.arm();
 }
 
 Result<Chunk> Receiver::Next::await_resume() {
+  if (!chunk_.empty()) return std::move(chunk_);
   if (timed_out_) return std::unexpected(Error{Errc::timed_out, ETIME});
   return receiver_.taken();
 }

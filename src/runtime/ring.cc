@@ -5,9 +5,13 @@
 #include "ringpost/base/assert.hh"
 #include "ringpost/runtime/crash.hh"
 
+#include "prefetch.hh"
+
 namespace ringpost::runtime {
 
 namespace {
+
+constexpr std::size_t kFrameLines = 8;  // what most frames have
 
 Result<std::uint32_t> to_result(std::int32_t result) {
   if (result < 0) return std::unexpected(error_from_errno(-result));
@@ -163,8 +167,11 @@ void Ring::destroy_detached() {
 
 std::size_t Ring::run_ready() {
   running_.swap(ready_);
-  std::size_t count = running_.size();
-  for (auto frame : running_) frame.resume();
+  const std::size_t count = running_.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    if (i + 1 < count) prefetch(running_[i + 1].address(), kFrameLines);
+    running_[i].resume();
+  }
   running_.clear();
   return count;
 }

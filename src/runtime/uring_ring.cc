@@ -11,6 +11,7 @@
 #include <array>
 #include <cerrno>
 
+#include "prefetch.hh"
 #include "uring_tags.hh"
 #include "uring_worker.hh"
 
@@ -106,7 +107,17 @@ void UringRing::check_enter(int result) {
 
 // ---- completions
 
-/// False when nothing was there.
+namespace {
+
+// Lines of an operation, of what it resumes, and of what lies behind the operation: most often the rest of its owner.
+constexpr std::size_t kOperationLines = 4, kResumedLines = 4, kOwnerLines = 8;
+
+const Operation* operation_of(std::uint64_t tag) { return (tag & tags::kMask) == tags::kOperation ? &tags::object<Operation>(tag) : nullptr; }
+
+}  // namespace
+
+// False when nothing was there. What a batch of completions is about is fetched into the cache ahead of its turn in two steps: the
+// operations, then their owners and what they resume.
 bool UringRing::reap() {
   struct Seen {
     std::uint64_t tag;
@@ -124,7 +135,16 @@ bool UringRing::reap() {
     // Copied before they are dispatched: a completion may submit, and the kernel may then write the queue.
     for (unsigned i = 0; i < count; ++i) seen[i] = {batch[i]->user_data, batch[i]->res, batch[i]->flags};
     io_uring_cq_advance(uring_.get(), count);
-    for (unsigned i = 0; i < count; ++i) dispatch(seen[i].tag, seen[i].result, seen[i].flags);
+    for (unsigned i = 0; i < count; ++i)
+      if (const Operation* operation = operation_of(seen[i].tag)) prefetch(operation, kOperationLines);
+    for (unsigned i = 0; i < count; ++i) {
+      const Operation* next = i + 1 < count ? operation_of(seen[i + 1].tag) : nullptr;
+      if (next && next->resumes) {
+        prefetch(next->resumes, kResumedLines);
+        prefetch(reinterpret_cast<const char*>(next) + kOperationLines * kCacheLineBytes, kOwnerLines);
+      }
+      dispatch(seen[i].tag, seen[i].result, seen[i].flags);
+    }
   }
   return true;
 }

@@ -18,8 +18,10 @@ std::unexpected<Error> failure(Errc code) { return std::unexpected(Error{code});
 constexpr int kAttemptsMax = 8;
 constexpr Duration kPatience = std::chrono::seconds{30};
 
-/// How long a group may wait for the loop to have nothing else to do.
+/// How long a group may wait for the loop to have nothing else to do, and how large it may grow in that: a larger one costs the disk more
+/// than a commit does.
 constexpr Duration kGather = std::chrono::milliseconds{1};
+constexpr std::size_t kGatherBytes = 256_KiB;
 
 /// A CHECKPOINT names at most so many generations (the newest), so that it always fits a group.
 constexpr std::size_t kMarksMax = 1'000;
@@ -214,6 +216,12 @@ void Log::add_opening_records() {
 
 // ---- groups
 
+void Log::filled() {
+  if (filling_->sealer.empty()) return;
+  work_.notify_all();
+  if (gathering_ && filling_->sealer.size() >= kGatherBytes) gathering_->hurry();
+}
+
 Task<void> Log::write_groups() {
   while (true) {
     while (filling_->sealer.empty() && abandoned_.empty() && !stopping_) co_await work_.wait();
@@ -229,7 +237,7 @@ Task<void> Log::write_groups() {
         continue;
       }
     }
-    if (!stopping_) {
+    if (!stopping_ && filling_->sealer.size() < kGatherBytes) {
       // A commit costs the same for one message as for a hundred. While there is other work, more of them come.
       runtime::PauseAwait pause = ring_.pause(ring_.now() + kGather);
       gathering_ = &pause;

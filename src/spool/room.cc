@@ -101,7 +101,7 @@ Room::~Room() {
 Ticket Room::commit() {
   Log& log = *std::exchange(log_, nullptr);
   log.room_open_ = false;
-  if (!log.filling_->sealer.empty()) log.work_.notify_all();
+  log.filled();
   return {log.filling_->number};
 }
 

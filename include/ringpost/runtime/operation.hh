@@ -42,6 +42,8 @@ struct Completion {
 struct Operation {
   using Complete = void (*)(Operation&, const Completion&);
 
+  Complete complete = nullptr;
+  const void* resumes = nullptr;  ///< what `complete` will look at: a ring may fetch it into the cache ahead; null: nothing far away
   OpCode code{};
   std::uint8_t submitted = 0;  ///< belongs to the ring: 1 from submit to the last completion
   std::int32_t flags = 0;
@@ -54,7 +56,6 @@ struct Operation {
   const char* path_to = nullptr;
   const SocketAddress* address = nullptr;
   Operation* linked = nullptr;  ///< started only when this one succeeded in full, else completes with -ECANCELED; submit the first only
-  Complete complete = nullptr;
   std::uint64_t ring_data[2] = {0, 0};  ///< belongs to the ring
 };
 

@@ -55,6 +55,7 @@ class Receiver {
     Receiver& receiver_;
     Instant deadline_;
     std::coroutine_handle<> frame_;
+    Chunk chunk_;  // what it waited for
     bool timed_out_ = false;
   };
 

@@ -337,6 +337,7 @@ class Log {
   void retire(Segment& segment, bool failed);
   void add_opening_records();
   Checkpoint checkpoint() const;
+  void filled();
   runtime::Task<void> write_groups();
   runtime::Task<Result<>> put(Fd fd, SealedBytes group, std::uint64_t offset);
   void succeeded(Group& group, const crypto::GroupHeader& header);
