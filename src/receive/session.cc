@@ -68,7 +68,7 @@ runtime::Task<void> Session::run() {
   bool greeted = co_await greet();
   if (greeted) co_await converse();
   bool told = co_await flush();
-  incoming_.reset();
+  drop_message();
   if (told) {
     // Our FIN first, then whatever the client still sends: closing with unread bytes would reset the connection (RFC 1122 4.2.2.13).
     const Instant deadline = ring_.now() + kLinger;

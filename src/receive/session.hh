@@ -95,7 +95,7 @@ class Session {
   // session_content.cc: messages
   runtime::Task<void> receive_data();
   runtime::Task<void> receive_chunk(smtp::ChunkArgument chunk);
-  void expect_message();
+  runtime::Task<bool> expect_message();
   runtime::Task<void> begin_message();
   void drop_message();
   runtime::Task<void> keep(Bytes content);
@@ -147,7 +147,7 @@ class Session {
   std::uint64_t errors_ = 0, junk_ = 0;
 
   // The message that is coming in.
-  bool to_begin_ = false;  ///< with its first bytes
+  MessagePlace place_to_begin_;  ///< until its first bytes are here
   std::unique_ptr<Incoming> incoming_;
   std::unique_ptr<smtp::SubmissionHeader> header_;  ///< of a message that is submitted, until it is written
   smtp::Reply header_refusal_{};        ///< what its header has wrong

@@ -1,5 +1,6 @@
 // The part of a session that takes in messages: DATA and BDAT.
 #include <algorithm>
+#include <utility>
 
 #include "receive/session.hh"
 
@@ -13,15 +14,13 @@ constexpr Duration kRateGrace = std::chrono::seconds(30);
 }  // namespace
 
 runtime::Task<void> Session::receive_data() {
-  Result<> ready = co_await server_.surroundings_.intake.ready(ring_.now() + settings_->smtp.timeout.data);
+  const bool expected = co_await expect_message();
   // DATA ends a pipelined group (RFC 2920 section 3.1): text that is already here was sent before we said 354.
   if (!input_.empty() || channel_.ready()) co_return refuse_early_text();
-  if (!ready) {
-    failure_ = ready.error();
+  if (!expected) {
     refuse_message({}, 0);
     co_return end_transaction();
   }
-  expect_message();
   state_.data_started();
   answer(replies::kStartData);
   start_content_clock();
@@ -51,7 +50,7 @@ runtime::Task<void> Session::receive_chunk(smtp::ChunkArgument chunk) {
   if (!state_.in_chunks()) {
     chunk_checker_ = {};
     start_content_clock();
-    expect_message();
+    (void)co_await expect_message();
   }
   std::uint64_t rest = chunk.size;
   while (rest > 0) {
@@ -89,21 +88,27 @@ void Session::start_content_clock() {
   content_received_ = input_.bytes().size();
 }
 
-void Session::expect_message() {
+// Sees to it that a message can begin. On failure `failure_` says why.
+runtime::Task<bool> Session::expect_message() {
   hops_ = {};
   tls_field_ = {};
   failure_.reset();
   header_.reset();
   header_refusal_ = {};
-  to_begin_ = true;
+  auto place = co_await server_.surroundings_.intake.reserve(ring_.now() + settings_->smtp.timeout.data);
+  if (!place) {
+    failure_ = place.error();
+    co_return false;
+  }
+  place_to_begin_ = std::move(*place);
+  co_return true;
 }
 
-// Takes hold of a place for the message and writes our Received field into it. On failure `failure_` says why. That waits for the first
-// bytes: most of the time of most clients passes before them.
+// Its first bytes are here, for which most clients take most of their time: now it takes memory, and gets our Received field. On failure
+// `failure_` says why.
 runtime::Task<void> Session::begin_message() {
-  to_begin_ = false;
   if (config::is_submission(listener_.role)) header_ = std::make_unique<smtp::SubmissionHeader>();
-  auto begun = co_await server_.surroundings_.intake.begin(ring_.now() + settings_->smtp.timeout.data);
+  auto begun = server_.surroundings_.intake.begin(std::exchange(place_to_begin_, {}));
   if (!begun) {
     failure_ = begun.error();
     co_return;
@@ -132,14 +137,14 @@ runtime::Task<void> Session::begin_message() {
 }
 
 void Session::drop_message() {
-  to_begin_ = false;
+  place_to_begin_ = {};
   incoming_.reset();
 }
 
 runtime::Task<void> Session::keep(Bytes content) {
   hops_.feed(content);
   tls_field_.feed(content);
-  if (to_begin_) co_await begin_message();
+  if (place_to_begin_) co_await begin_message();
   if (!incoming_ || content.empty()) co_return;
   if (header_) {
     header_->feed(content);
@@ -162,7 +167,7 @@ runtime::Task<void> Session::keep_header() {
 
 // The message is here in whole; it may have been nothing but a header, or nothing.
 runtime::Task<void> Session::end_content() {
-  if (to_begin_) co_await begin_message();
+  if (place_to_begin_) co_await begin_message();
   if (!header_) co_return;
   header_->finish();
   co_await keep_header();

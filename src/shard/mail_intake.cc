@@ -288,25 +288,26 @@ Result<> MailIntake::admit(std::uint64_t size) {
   return admitted;
 }
 
-runtime::Task<Result<>> MailIntake::ready(Instant deadline) {
+runtime::Task<Result<receive::MessagePlace>> MailIntake::reserve(Instant deadline) {
   auto lease = co_await parts_.keys.lease({keys::ScopeKind::shared, {}}, keys::KeyClass::outgoing);
   if (!lease) co_return std::unexpected(lease.error());
-  while (!parts_.staging.has_room(Staging::kSmallBytes)) {
+  while (!parts_.staging.set_aside()) {
     const bool returned = co_await parts_.staging.returned().wait(deadline);
     if (!returned) co_return std::unexpected(Error{Errc::no_memory});
   }
-  co_return Result<>{};
+  co_return receive::MessagePlace{*this};
 }
 
-runtime::Task<Result<std::unique_ptr<receive::Incoming>>> MailIntake::begin(Instant deadline) {
-  auto buffer = co_await take_buffer(Staging::kSmallBytes, deadline);
-  if (!buffer) co_return std::unexpected(buffer.error());
+Result<std::unique_ptr<receive::Incoming>> MailIntake::begin(receive::MessagePlace place) {
+  place = {};
+  StagingBuffer buffer = parts_.staging.take(Staging::kSmallBytes);
+  if (!buffer) return std::unexpected(Error{Errc::no_memory});  // the system has none left
   MessageId id;
   Key256 key;
   parts_.ring.random(id.bytes);
   put_order(id, parts_.partition.log().newest_group());
   parts_.ring.random(key.mutable_view());
-  co_return std::make_unique<MailIncoming>(*this, id, std::move(key), std::move(*buffer));
+  return std::make_unique<MailIncoming>(*this, id, std::move(key), std::move(buffer));
 }
 
 runtime::Task<Result<StagingBuffer>> MailIntake::take_buffer(std::size_t bytes, Instant deadline) {

@@ -59,13 +59,14 @@ class MailIntake final : public receive::Intake {
   void reconfigure(std::shared_ptr<const config::Settings> settings) { settings_ = std::move(settings); }
 
   Result<> admit(std::uint64_t size) override;
-  runtime::Task<Result<>> ready(Instant deadline) override;
-  runtime::Task<Result<std::unique_ptr<receive::Incoming>>> begin(Instant deadline) override;
+  runtime::Task<Result<receive::MessagePlace>> reserve(Instant deadline) override;
+  Result<std::unique_ptr<receive::Incoming>> begin(receive::MessagePlace place) override;
   void refused(const receive::Envelope& envelope, std::uint64_t size, const receive::Refusal& refusal) override;
   void login_refused(const IpAddress& client, std::string_view login, event::Authentication authentication) override;
 
  private:
   friend class MailIncoming;
+  void give_up_place() override { parts_.staging.put_back(); }
   std::unique_ptr<mime::Indexer> take_indexer();
   void give_back(std::unique_ptr<mime::Indexer> indexer);
   runtime::Task<Result<StagingBuffer>> take_buffer(std::size_t bytes, Instant deadline);

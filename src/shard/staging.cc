@@ -78,6 +78,15 @@ StagingBuffer Staging::take(std::size_t bytes) {
   return buffer;
 }
 
+bool Staging::set_aside() {
+  if (!has_room(kSmallBytes)) {
+    metrics_.staging_exhausted.add();
+    return false;
+  }
+  used_ += kSmallBytes;
+  return true;
+}
+
 void Staging::give_back(std::byte* memory, std::size_t bytes) {
   (bytes == kSmallBytes ? small_ : large_).push_back(memory);
   used_ -= bytes;

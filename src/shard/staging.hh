@@ -51,6 +51,13 @@ class Staging {
   StagingBuffer take(std::size_t bytes);
   /// May it hand out `bytes` more? If so, an empty buffer means that the system has no memory.
   bool has_room(std::size_t bytes) const { return used_ + bytes <= bytes_max_; }
+  /// Sets a small buffer aside for a take() to come, without any memory. False: as above.
+  bool set_aside();
+  /// The opposite; at once before the take(), or when there will be none.
+  void put_back() {
+    used_ -= kSmallBytes;
+    returned_.notify_one();
+  }
   /// Told when a buffer came back.
   runtime::Signal& returned() { return returned_; }
   /// Gives idle buffers back to the system.

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "ringpost/base/bytes.hh"
@@ -78,6 +79,26 @@ class Incoming {
   virtual runtime::Task<Result<>> commit(const Envelope& envelope, bool eight_bit) = 0;
 };
 
+class Intake;
+
+/// A place for a message whose first bytes are still to come: begin() will not have to wait. Move-only; given up when it dies.
+class MessagePlace {
+ public:
+  MessagePlace() = default;
+  explicit MessagePlace(Intake& intake) : intake_(&intake) {}
+  MessagePlace(MessagePlace&& other) noexcept : intake_(std::exchange(other.intake_, nullptr)) {}
+  MessagePlace& operator=(MessagePlace&& other) noexcept {
+    std::swap(intake_, other.intake_);
+    return *this;
+  }
+  ~MessagePlace();
+
+  explicit operator bool() const { return intake_ != nullptr; }
+
+ private:
+  Intake* intake_ = nullptr;
+};
+
 /// What all sessions of one shard put their mail into.
 class Intake {
  public:
@@ -85,15 +106,24 @@ class Intake {
   /// May a message of `size` bytes (0: unknown) come in now? Errors: no_space (452), unavailable: keys or audit are away (451),
   /// no_memory (451).
   virtual Result<> admit(std::uint64_t size) = 0;
-  /// Waits, until `deadline`, for what a message needs to begin: a key and memory. Nothing is taken yet, so that a client who was told to
-  /// go on and says nothing holds nothing. Errors: as write().
-  virtual runtime::Task<Result<>> ready(Instant deadline) = 0;
-  /// Starts a message whose first bytes are here. May wait for a staging buffer, until `deadline`. Errors: as write().
-  virtual runtime::Task<Result<std::unique_ptr<Incoming>>> begin(Instant deadline) = 0;
+  /// Waits, until `deadline`, for what a message needs to begin: a key and memory. None of it is touched before begin(), so that a client
+  /// who was told to go on and says nothing costs next to nothing. Errors: as Incoming::write().
+  virtual runtime::Task<Result<MessagePlace>> reserve(Instant deadline) = 0;
+  /// Starts a message whose first bytes are here. Errors: no_memory.
+  virtual Result<std::unique_ptr<Incoming>> begin(MessagePlace place) = 0;
   /// Tells the audit log that somebody could not prove to be `login` (an observational event).
   virtual void login_refused(const IpAddress& client, std::string_view login, event::Authentication authentication) = 0;
   /// Tells the audit log about a message that was refused (an observational event).
   virtual void refused(const Envelope& envelope, std::uint64_t size, const Refusal& refusal) = 0;
+
+ private:
+  friend class MessagePlace;
+  /// A place of reserve() is free again, or its message begins.
+  virtual void give_up_place() = 0;
 };
+
+inline MessagePlace::~MessagePlace() {
+  if (intake_) intake_->give_up_place();
+}
 
 }  // namespace ringpost::receive

@@ -101,23 +101,36 @@ TEST(Session, who_may_send_a_message_holds_nothing_before_its_first_bytes) {
   for (int i = 0; i < 2; ++i) {
     client.send("MAIL FROM:<a@client.test>\r\nRCPT TO:<b@next.test>\r\nDATA\r\n");
     EXPECT_EQ(client.codes(3), "250 250 354");
+    EXPECT_EQ(bench.intake.places, 1u);
     EXPECT_EQ(bench.intake.alive, 0u);
     EXPECT_EQ(client.ask(i == 0 ? "x\r\n." : ".").substr(0, 3), "250");
   }
+  EXPECT_EQ(bench.intake.places, 0u);
   ASSERT_EQ(bench.intake.stored.size(), 2u);
   EXPECT_TRUE(bench.intake.stored[0].content.starts_with("Received: ") && bench.intake.stored[0].content.ends_with("\r\nx\r\n"));
   EXPECT_TRUE(bench.intake.stored[1].content.starts_with("Received: ") && bench.intake.stored[1].content.ends_with("\r\n"));
 }
 
+TEST(Session, who_goes_away_gives_up_the_place_of_a_message_that_never_began) {
+  Bench bench;
+  Client client(bench);
+  client.greet();
+  client.send("MAIL FROM:<a@client.test>\r\nRCPT TO:<b@next.test>\r\nDATA\r\n");
+  EXPECT_EQ(client.codes(3), "250 250 354");
+  EXPECT_EQ(bench.intake.places, 1u);
+  client.reset();
+  EXPECT_EQ(bench.world.run_until([&] { return bench.intake.places == 0; }, seconds{10}), sim::Stop::reached);
+}
+
 TEST(Session, where_no_message_can_begin_data_is_refused_before_anything_is_sent) {
   Bench bench;
-  bench.intake.unready = Error{Errc::unavailable};
+  bench.intake.full = Error{Errc::unavailable};
   Client client(bench);
   client.greet();
   client.send("MAIL FROM:<a@client.test>\r\nRCPT TO:<b@next.test>\r\nDATA\r\n");
   EXPECT_EQ(client.codes(3), "250 250 451");
   EXPECT_EQ(bench.intake.refusals.size(), 1u);
-  bench.intake.unready.reset();
+  bench.intake.full.reset();
   client.send("MAIL FROM:<a@client.test>\r\nRCPT TO:<b@next.test>\r\nDATA\r\n");
   EXPECT_EQ(client.codes(3), "250 250 354");
 }

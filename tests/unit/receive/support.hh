@@ -51,23 +51,25 @@ class MemoryIntake final : public Intake {
     if (admission) return std::unexpected(*admission);
     return {};
   }
-  Task<Result<>> ready(Instant deadline) override {
-    if (unready) co_return std::unexpected(*unready);
-    co_return Result<>{};
+  Task<Result<MessagePlace>> reserve(Instant deadline) override {
+    if (full) co_return std::unexpected(*full);
+    ++places;
+    co_return MessagePlace{*this};
   }
-  Task<Result<std::unique_ptr<Incoming>>> begin(Instant deadline) override;
+  Result<std::unique_ptr<Incoming>> begin(MessagePlace place) override;
+  void give_up_place() override { --places; }
   void refused(const Envelope& envelope, std::uint64_t size, const Refusal& refusal) override { refusals.push_back(refusal); }
   void login_refused(const IpAddress& client, std::string_view login, event::Authentication) override { logins_refused.emplace_back(login); }
 
   /// True when this call, counted over begin, write and commit, is the one that fails.
   bool fails() { return ++calls == fail_at; }
 
-  std::optional<Error> admission, unready;
+  std::optional<Error> admission, full;
   Error failure{Errc::io};
   std::uint64_t calls = 0, fail_at = 0;
   bool hold_commits = false;
   runtime::Signal released;
-  std::size_t committing = 0, alive = 0;
+  std::size_t committing = 0, alive = 0, places = 0;
   std::uint64_t bytes_written = 0;
   std::vector<Stored> stored;
   std::vector<Refusal> refusals;
@@ -113,9 +115,10 @@ class MemoryIncoming final : public Incoming {
   std::string content_;
 };
 
-inline Task<Result<std::unique_ptr<Incoming>>> MemoryIntake::begin(Instant deadline) {
-  if (fails()) co_return std::unexpected(failure);
-  co_return std::make_unique<MemoryIncoming>(*this);
+inline Result<std::unique_ptr<Incoming>> MemoryIntake::begin(MessagePlace place) {
+  EXPECT_TRUE(place);
+  if (fails()) return std::unexpected(failure);
+  return std::make_unique<MemoryIncoming>(*this);
 }
 
 /// A next hop that knows who exists, after a while.

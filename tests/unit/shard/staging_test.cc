@@ -31,6 +31,16 @@ TEST_F(StagingTest, it_gives_out_no_more_than_it_has_and_takes_it_back) {
   EXPECT_TRUE(staging.take(Staging::kLargeBytes));
 }
 
+TEST_F(StagingTest, what_is_set_aside_is_there_when_it_is_taken) {
+  Staging staging{ring, Staging::kSmallBytes, metrics};
+  ASSERT_TRUE(staging.set_aside());
+  EXPECT_FALSE(staging.set_aside());
+  EXPECT_FALSE(staging.take(Staging::kSmallBytes));
+  EXPECT_EQ(metrics.staging_exhausted.value(), 2u);
+  staging.put_back();
+  EXPECT_TRUE(staging.take(Staging::kSmallBytes));
+}
+
 TEST_F(StagingTest, a_buffer_comes_back_wiped_and_moves_with_its_content) {
   Staging staging{ring, Staging::kSmallBytes, metrics};
   const std::byte* memory = nullptr;
