@@ -103,6 +103,7 @@ class Server:
             **(settings or {}),
         }
         self.process = None
+        self.orphans = {}  # helpers of a server that was killed: they end by themselves, soon
         self.write_config()
 
     # ---- its life
@@ -166,6 +167,7 @@ class Server:
 
     def kill(self):
         """SIGKILL of ringpostd alone."""
+        self.orphans.update(self.family())
         self.process.kill()
         self.process.wait()
 
@@ -173,16 +175,20 @@ class Server:
         """Whatever state it is in: nothing of it is left."""
         if self.process is None:
             return
-        family = self.family()
+        family = {**self.orphans, **self.family()}
         if self.process.poll() is None:
             self.process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(30)
+        killed = set()
         for pid in [*family, self.process.pid] if self.process.poll() is None else family:
             with contextlib.suppress(ProcessLookupError):
                 if process_name(pid).startswith("ringpost"):
                     os.kill(pid, signal.SIGKILL)
+                    killed.add(pid)
         self.process.wait(PATIENCE_S)
+        wait_until("the end of its helpers", lambda: not killed & set(parents()))
+        self.orphans.clear()
 
     def __enter__(self):
         return self.start()
