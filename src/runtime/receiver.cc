@@ -53,7 +53,7 @@ Receiver::Receiver(Ring& ring, Fd socket) : ring_(ring), patience_(&on_patience)
 
 Receiver::~Receiver() {
   RP_ASSERT((!armed_ && waiter_ == nullptr) || crashing());
-  ring_.disarm(patience_);
+  if (!crashing()) ring_.disarm(patience_);  // else the timers beside it may be gone already
 }
 
 void Receiver::arm() {
