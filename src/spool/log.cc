@@ -126,6 +126,7 @@ Log::Fit Log::try_fit(std::size_t bytes, Use use) {
   if (bytes <= group.sealer.room()) return Fit::yes;
   // It goes out as soon as the one in flight has landed. (It may hold nothing but the opening records of its segment.)
   if (!group.sealer.empty()) {
+    work_.notify_all();
     if (gathering_) gathering_->hurry();
     return Fit::wait;
   }

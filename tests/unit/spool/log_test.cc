@@ -233,6 +233,20 @@ TEST(Log, room_that_is_given_back_leaves_no_trace) {
   EXPECT_EQ((machine.ledger.audit[{first, 1}]), "kept");
 }
 
+TEST(Log, what_fills_a_group_waits_for_the_opening_records_of_its_segment) {
+  Machine machine;
+  ASSERT_TRUE(machine.open());
+  struct Asker {
+    static Task<void> run(Machine& machine, Result<>& result) {
+      Result<Room> room = co_await machine.log->reserve(machine.log->record_bytes_max(), Use::mail);
+      if (!room) result = std::unexpected(room.error());
+    }
+  };
+  Result<> result;
+  drive(*machine.ring, Asker::run(machine, result));
+  EXPECT_TRUE(result);
+}
+
 TEST(Log, more_than_a_group_holds_is_refused) {
   Machine machine;
   ASSERT_TRUE(machine.open());
