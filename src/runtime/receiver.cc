@@ -65,15 +65,12 @@ void Receiver::arm() {
 void Receiver::on_complete(Operation& operation, const Completion& completion) {
   Receiver& self = *static_cast<Stream&>(operation).owner;
   if (!completion.more) self.armed_ = self.pausing_ = false;
-  if (completion.result > 0 && self.waiter_ && self.head_ == self.held_.size()) {
-    self.waiter_->chunk_ = Chunk{self.ring_, Bytes{completion.data, static_cast<std::size_t>(completion.result)}, completion.buffer};
-  } else if (completion.result > 0) {
-    if (self.head_ >= kHeldMax) forget_taken(self.held_, self.head_);
-    self.held_.push_back(Chunk{self.ring_, Bytes{completion.data, static_cast<std::size_t>(completion.result)}, completion.buffer});
-    if (self.armed_ && !self.pausing_ && self.held_.size() - self.head_ >= kHeldMax) {
-      self.pausing_ = true;
-      self.ring_.cancel(self.stream_);
-    }
+  if (completion.result > 0) {
+    Chunk chunk{self.ring_, Bytes{completion.data, static_cast<std::size_t>(completion.result)}, completion.buffer};
+    if (self.waiter_)  // nothing is held then
+      self.waiter_->chunk_ = std::move(chunk);
+    else
+      self.hold(std::move(chunk));
   } else if (completion.result == 0) {
     self.ended_ = true;
     self.end_ = {Errc::closed, 0};
@@ -85,6 +82,14 @@ void Receiver::on_complete(Operation& operation, const Completion& completion) {
   if (self.stopper_ && !self.armed_) self.ring_.post(std::exchange(self.stopper_, {}));
   if (self.waiter_ && (!self.waiter_->chunk_.empty() || self.ready() || self.stopping_)) return self.wake();
   if (self.waiter_) self.arm();
+}
+
+void Receiver::hold(Chunk chunk) {
+  if (head_ >= kHeldMax) forget_taken(held_, head_);
+  held_.push_back(std::move(chunk));
+  if (!armed_ || pausing_ || held_.size() - head_ < kHeldMax) return;
+  pausing_ = true;
+  ring_.cancel(stream_);
 }
 
 void Receiver::wake() { std::exchange(waiter_, nullptr)->frame_.resume(); }

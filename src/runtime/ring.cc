@@ -176,17 +176,15 @@ std::size_t Ring::run_ready() {
   return count;
 }
 
-std::size_t Ring::run_pausing(bool quiet) {
-  if (pausing_.empty()) return 0;
+void Ring::run_pausing(bool quiet) {
+  if (pausing_.empty()) return;
   std::erase_if(pausing_, [&](PauseAwait* pause) {
     if (!quiet && now() < pause->latest_) return false;
     ended_pauses_.push_back(pause);
     return true;
   });
-  const std::size_t count = ended_pauses_.size();
   for (PauseAwait* pause : ended_pauses_) pause->frame_.resume();
   ended_pauses_.clear();
-  return count;
 }
 
 }  // namespace ringpost::runtime

@@ -1,6 +1,7 @@
 #include "ringpost/runtime/timer.hh"
 
 #include <algorithm>
+#include <span>
 
 #include "ringpost/base/assert.hh"
 
@@ -52,9 +53,10 @@ void TimerQueue::sift_up(std::size_t position, const Place& place) {
 
 void TimerQueue::sift_down(std::size_t position, const Place& place) {
   for (;;) {
-    const std::size_t first = position * 4 + 1, end = std::min(first + 4, heap_.size());
-    if (first >= end) break;
-    const auto best = static_cast<std::size_t>(std::min_element(heap_.begin() + static_cast<std::ptrdiff_t>(first), heap_.begin() + static_cast<std::ptrdiff_t>(end)) - heap_.begin());
+    const std::size_t first = position * 4 + 1;
+    if (first >= heap_.size()) break;
+    const std::span children{heap_.data() + first, std::min<std::size_t>(4, heap_.size() - first)};
+    const std::size_t best = first + static_cast<std::size_t>(std::min_element(children.begin(), children.end()) - children.begin());
     if (!(heap_[best] < place)) break;
     put(position, heap_[best]);
     position = best;

@@ -47,18 +47,12 @@ class MailIncoming final : public receive::Incoming {
   runtime::Task<Result<>> commit(const receive::Envelope& envelope, bool eight_bit) override;
 
  private:
-  /// What its group holds of it.
-  struct Placed {
-    spool::Position place;
-    spool::Ticket ticket;
-  };
   runtime::Task<Result<>> grow();
   runtime::Task<Result<>> spill();
   spool::Scheduling schedule(const receive::Envelope& envelope);
   spool::Envelope describe(const receive::Envelope& envelope, bool eight_bit);
-  spool::MessageDraft draft(const receive::Envelope& envelope, bool eight_bit, const crypto::WrappedKey& key);
+  spool::MessageDraft make_draft(const receive::Envelope& envelope, bool eight_bit, const crypto::WrappedKey& key);
   void note_events(const receive::Envelope& envelope);
-  Result<Placed> put(spool::Room room, const spool::MessageDraft& draft);
   bool is_whole() const { return buffer_.bytes().size() == size_; }  ///< no piece has left the buffer
   std::optional<mime::Notice> notice_of(const receive::Envelope& envelope) const;
   std::unique_ptr<HotMessage> keep_hot(const receive::Envelope& envelope, bool eight_bit);
@@ -141,7 +135,7 @@ spool::Envelope MailIncoming::describe(const receive::Envelope& envelope, bool e
           .recipients = recipients_};
 }
 
-spool::MessageDraft MailIncoming::draft(const receive::Envelope& envelope, bool eight_bit, const crypto::WrappedKey& key) {
+spool::MessageDraft MailIncoming::make_draft(const receive::Envelope& envelope, bool eight_bit, const crypto::WrappedKey& key) {
   return {.sealer = &sealer_,
           .keys = {&key, 1},
           .scheduling = schedule(envelope),
@@ -165,23 +159,12 @@ void MailIncoming::note_events(const receive::Envelope& envelope) {
   events_.add(accepted);
   sender_ = sender_of(accepted.sender);
   if (!envelope.held) return;
-  event::Event over{.kind = event::Kind::message_over_budget};
-  over.message = id_;
-  over.partition = accepted.partition;
-  over.recipients = accepted.recipients;
-  over.client = accepted.client;
-  over.login = accepted.login;
-  over.authentication = accepted.authentication;
-  over.sender = accepted.sender;
+  event::Event over = accepted;
+  over.kind = event::Kind::message_over_budget;
+  over.size.reset();
+  over.reply.reset();
   events_.add(over);
   intake_.warn_of_budget();
-}
-
-Result<MailIncoming::Placed> MailIncoming::put(spool::Room room, const spool::MessageDraft& draft) {
-  auto place = room.add_message(draft);
-  if (!place) return std::unexpected(place.error());
-  intake_.parts_.trail.put(room, events_);
-  return Placed{*place, room.commit()};
 }
 
 runtime::Task<Result<>> MailIncoming::commit(const receive::Envelope& envelope, bool eight_bit) {
@@ -199,22 +182,24 @@ runtime::Task<Result<>> MailIncoming::commit(const receive::Envelope& envelope, 
   note_events(envelope);
 
   const Backlog::Pin pin(parts.partition.backlog());  // until it is in the queue
-  const std::size_t bytes = spool::bytes_of(draft(envelope, eight_bit, *wrapped)) + AuditTrail::bytes_of(events_);
-  auto room = co_await parts.partition.log().reserve(bytes, spool::Use::mail);
+  const spool::MessageDraft draft = make_draft(envelope, eight_bit, *wrapped);
+  auto room = co_await parts.partition.log().reserve(spool::bytes_of(draft) + AuditTrail::bytes_of(events_), spool::Use::mail);
   if (!room) co_return std::unexpected(room.error());
-  const Result<Placed> placed = put(std::move(*room), draft(envelope, eight_bit, *wrapped));
-  if (!placed) co_return std::unexpected(placed.error());
+  const auto place = room->add_message(draft);
+  if (!place) co_return std::unexpected(place.error());
+  parts.trail.put(*room, events_);
+  const spool::Ticket ticket = room->commit();
   const std::optional<mime::Notice> notice = notice_of(envelope);
   std::unique_ptr<HotMessage> hot = keep_hot(envelope, eight_bit);
   buffer_.release();  // else others would have to take colder memory while this one waits for the disk
-  auto durable = co_await parts.partition.log().durable(placed->ticket);
+  auto durable = co_await parts.partition.log().durable(ticket);
   if (!durable) {
-    parts.partition.log().release(id_, placed->place);
+    parts.partition.log().release(id_, *place);
     co_return std::unexpected(durable.error());
   }
   parts.trail.durable(events_);
   if (notice) intake_.count(*notice);
-  hand_over(envelope, placed->place, std::move(hot));
+  hand_over(envelope, *place, std::move(hot));
   co_return Result<>{};
 }
 

@@ -83,6 +83,7 @@ class Receiver {
   static void on_complete(Operation& operation, const Completion& completion);
   static void on_patience(Timer& timer);
   void arm();
+  void hold(Chunk chunk);
   void wake();
   Result<Chunk> taken();
 

@@ -283,8 +283,8 @@ class Ring : public BufferHome {
   bool has_ready() const { return !ready_.empty(); }
   /// Somebody waits for a pause: the loop must not sleep.
   bool wants_pause() const { return !pausing_.empty(); }
-  /// Once at the end of each turn; `quiet`: nothing came in. Returns how many frames ran.
-  std::size_t run_pausing(bool quiet);
+  /// Once at the end of each turn; `quiet`: nothing came in.
+  void run_pausing(bool quiet);
 
   /// Destroys every detached frame, the newest first. Only while crashing(): their operations must be gone for good.
   void destroy_detached();
