@@ -287,11 +287,13 @@ Result<std::unique_ptr<receive::Incoming>> MailIntake::begin(receive::MessagePla
   place = {};
   StagingBuffer buffer = parts_.staging.take(Staging::kSmallBytes);
   if (!buffer) return std::unexpected(Error{Errc::no_memory});  // the system has none left
+  // Name and key from one call: it costs more than what it brings.
   MessageId id;
-  Key256 key;
-  parts_.ring.random(id.bytes);
+  Secret<sizeof id.bytes + sizeof(Key256)> drawn;
+  parts_.ring.random(drawn.mutable_view());
+  copy_bytes(id.bytes, drawn.view().first(sizeof id.bytes));
+  Key256 key{drawn.view().subspan(sizeof id.bytes)};
   put_order(id, parts_.partition.log().newest_group());
-  parts_.ring.random(key.mutable_view());
   return std::make_unique<MailIncoming>(*this, id, std::move(key), std::move(buffer));
 }
 
