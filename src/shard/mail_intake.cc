@@ -17,6 +17,8 @@ static_assert(Staging::kLargeBytes == crypto::kChunkBytesMax);
 
 // Frame, keys, scheduling and envelope of a message: what admission adds to the size a client declares.
 constexpr std::uint64_t kOverheadBytes = 16 * 1024;
+/// What is larger is read back from the log for its first delivery.
+constexpr std::size_t kHotPiecesMax = 256_KiB / Staging::kLargeBytes;
 constexpr std::size_t kIdleIndexersMax = 64;
 constexpr Duration kChunkPatience = std::chrono::seconds(60);
 // Refusals are evidence of probing, not of mail: a sample is enough, the rest is counted.
@@ -49,11 +51,13 @@ class MailIncoming final : public receive::Incoming {
  private:
   runtime::Task<Result<>> grow();
   runtime::Task<Result<>> spill();
+  void keep_piece();
   spool::Scheduling schedule(const receive::Envelope& envelope);
   spool::Envelope describe(const receive::Envelope& envelope, bool eight_bit);
   spool::MessageDraft make_draft(const receive::Envelope& envelope, bool eight_bit, const crypto::WrappedKey& key);
   void note_events(const receive::Envelope& envelope);
-  bool is_whole() const { return buffer_.bytes().size() == size_; }  ///< no piece has left the buffer
+  bool is_whole() const { return pieces_ == 0; }
+  bool may_be_hot() const { return !intake_.parts_.staging.is_tight() && !intake_.settings_->route.fallback.is_hold(); }
   std::optional<mime::Notice> notice_of(const receive::Envelope& envelope) const;
   std::unique_ptr<HotMessage> keep_hot(const receive::Envelope& envelope, bool eight_bit);
   void hand_over(const receive::Envelope& envelope, const spool::Position& place, std::unique_ptr<HotMessage> hot);
@@ -62,6 +66,8 @@ class MailIncoming final : public receive::Incoming {
   MessageId id_;
   crypto::MessageSealer sealer_;
   StagingBuffer buffer_;
+  std::size_t pieces_ = 0;           ///< that have left the buffer
+  std::vector<StagingBuffer> kept_;  ///< all of them, for the first delivery; or none
   spool::Chunks chunks_;
   std::unique_ptr<mime::Indexer> indexer_;
   std::uint64_t size_ = 0;
@@ -97,6 +103,7 @@ runtime::Task<Result<>> MailIncoming::write(Bytes content) {
 
 // The message outgrew its small buffer: go on in one that holds a whole piece.
 runtime::Task<Result<>> MailIncoming::grow() {
+  if (!intake_.parts_.staging.has_room(Staging::kLargeBytes)) kept_.clear();
   auto larger = co_await intake_.take_buffer(Staging::kLargeBytes, intake_.parts_.ring.now() + kChunkPatience);
   if (!larger) co_return std::unexpected(larger.error());
   larger->append(buffer_.bytes());
@@ -111,8 +118,19 @@ runtime::Task<Result<>> MailIncoming::spill() {
   auto added = room->add_chunk(chunks_, sealer_, buffer_.bytes());
   if (!added) co_return std::unexpected(added.error());
   (void)room->commit();
-  buffer_.clear();
+  keep_piece();
   co_return Result<>{};
+}
+
+// The message goes on in another buffer while it may be one for the first delivery out of memory, and there is one to spare.
+void MailIncoming::keep_piece() {
+  const bool all = kept_.size() == pieces_++ && pieces_ <= kHotPiecesMax && may_be_hot();
+  if (StagingBuffer next = all ? intake_.parts_.staging.take(Staging::kSmallBytes) : StagingBuffer{}) {
+    kept_.push_back(std::exchange(buffer_, std::move(next)));
+    return;
+  }
+  kept_.clear();
+  buffer_.clear();
 }
 
 spool::Scheduling MailIncoming::schedule(const receive::Envelope& envelope) {
@@ -191,7 +209,8 @@ runtime::Task<Result<>> MailIncoming::commit(const receive::Envelope& envelope, 
   const spool::Ticket ticket = room->commit();
   const std::optional<mime::Notice> notice = notice_of(envelope);
   std::unique_ptr<HotMessage> hot = keep_hot(envelope, eight_bit);
-  buffer_.release();  // else others would have to take colder memory while this one waits for the disk
+  kept_.clear();  // else others would have to take colder memory while this one waits for the disk
+  buffer_.release();
   auto durable = co_await parts.partition.log().durable(ticket);
   if (!durable) {
     parts.partition.log().release(id_, *place);
@@ -209,9 +228,9 @@ std::optional<mime::Notice> MailIncoming::notice_of(const receive::Envelope& env
   return is_whole() ? mime::classify_notice(buffer_.bytes()).notice : mime::Notice::other;
 }
 
-// Its content stays in memory for the first delivery, when it is all here and is to be delivered at once.
+// Its content stays in memory for the first delivery, when all of it is here and it is to be delivered at once.
 std::unique_ptr<HotMessage> MailIncoming::keep_hot(const receive::Envelope& envelope, bool eight_bit) {
-  if (!is_whole() || envelope.held || waits_ || intake_.parts_.staging.is_tight() || intake_.settings_->route.fallback.is_hold()) return nullptr;
+  if (kept_.size() != pieces_ || envelope.held || waits_ || !may_be_hot()) return nullptr;
   auto hot = std::make_unique<HotMessage>();
   hot->reverse_path = envelope.reverse_path();
   for (std::size_t i = 0; i < envelope.recipients(); ++i) hot->recipients.emplace_back(envelope.recipient(i));
@@ -225,7 +244,8 @@ std::unique_ptr<HotMessage> MailIncoming::keep_hot(const receive::Envelope& enve
   hot->declared_eight_bit = envelope.eight_bit_body;
   hot->eight_bit = eight_bit;
   hot->tls_wish = envelope.tls_wish;
-  hot->content = std::move(buffer_);
+  hot->content = std::move(kept_);
+  hot->content.push_back(std::move(buffer_));
   hot->detail_key = sealer_.detail_key();
   return hot;
 }

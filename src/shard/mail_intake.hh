@@ -28,7 +28,7 @@ struct HotMessage final : queue::Hot {
   std::vector<std::string> recipient_parameters;  ///< of RCPT; empty when none has any
   bool smtputf8 = false, declared_eight_bit = false, eight_bit = false;
   smtp::TlsWish tls_wish = smtp::TlsWish::none;
-  StagingBuffer content;  ///< all of it: messages of one piece only
+  std::vector<StagingBuffer> content;  ///< all of it
   Key256 detail_key;
 };
 

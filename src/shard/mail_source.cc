@@ -32,17 +32,15 @@ class HotOutgoing final : public deliver::Outgoing {
   smtp::TlsWish tls_wish() const override { return hot_.tls_wish; }
   std::uint64_t size() const override { return size_; }
   Key256 detail_key() const override { return hot_.detail_key.duplicate(); }
-  void rewind() override { given_ = false; }
+  void rewind() override { given_ = 0; }
   runtime::Task<Result<Bytes>> next_content() override {
-    Bytes content = given_ ? Bytes{} : hot_.content.bytes();
-    given_ = true;
-    co_return content;
+    co_return given_ == hot_.content.size() ? Bytes{} : hot_.content[given_++].bytes();
   }
 
  private:
   const HotMessage& hot_;
   std::uint64_t size_;
-  bool given_ = false;
+  std::size_t given_ = 0;  // pieces
 };
 
 /// From the log.

@@ -82,6 +82,24 @@ def test_a_start_is_not_hindered_by_what_sigkill_left(home):
 
 # ---- helpers
 
+@pytest.mark.parametrize("size", [1_000, 60_000, 70_000, 250_000])
+def test_a_first_delivery_needs_no_key_again(home, size):
+    """What was just received is in memory still: nothing is read back from the log, which could not be opened without keyd."""
+    def content(number):
+        return b"Subject: number %d\r\n\r\n" % number + (b"x" * 62 + b"\r\n") * (size // 64)
+
+    with BenchSink() as sink, Server(home, sink.route) as server, Client(server.port) as client:
+        client.send(SENDER, [RECIPIENT], content(0))
+        server.wait_delivered()
+        os.kill(server.helper("ringpost-keyd"), signal.SIGSTOP)
+        try:
+            client.send(SENDER, [RECIPIENT], content(1))
+            wait_until("the message", lambda: len(sink.messages()) == 2, meanwhile=server.must_run)
+        finally:
+            os.kill(server.helper("ringpost-keyd"), signal.SIGCONT)
+        assert sorted(without_received(text) for _, _, text in sink.messages()) == [content(0), content(1)]
+
+
 @pytest.mark.parametrize("name", ["ringpost-keyd", "ringpost-auditd", "ringpost-helper", "ringpost-nanny"])
 def test_a_killed_helper_costs_no_mail(home, name):
     with BenchSink() as sink, Server(home, sink.route) as server:
