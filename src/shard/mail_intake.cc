@@ -244,8 +244,8 @@ std::unique_ptr<HotMessage> MailIncoming::keep_hot(const receive::Envelope& enve
   hot->declared_eight_bit = envelope.eight_bit_body;
   hot->eight_bit = eight_bit;
   hot->tls_wish = envelope.tls_wish;
-  hot->content = std::move(kept_);
-  hot->content.push_back(std::move(buffer_));
+  hot->pieces = std::move(kept_);
+  hot->last_piece = std::move(buffer_);
   hot->detail_key = sealer_.detail_key();
   return hot;
 }

@@ -28,7 +28,8 @@ struct HotMessage final : queue::Hot {
   std::vector<std::string> recipient_parameters;  ///< of RCPT; empty when none has any
   bool smtputf8 = false, declared_eight_bit = false, eight_bit = false;
   smtp::TlsWish tls_wish = smtp::TlsWish::none;
-  std::vector<StagingBuffer> content;  ///< all of it
+  std::vector<StagingBuffer> pieces;  ///< of the content, but for its last one
+  StagingBuffer last_piece;
   Key256 detail_key;
 };
 

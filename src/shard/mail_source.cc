@@ -34,7 +34,10 @@ class HotOutgoing final : public deliver::Outgoing {
   Key256 detail_key() const override { return hot_.detail_key.duplicate(); }
   void rewind() override { given_ = 0; }
   runtime::Task<Result<Bytes>> next_content() override {
-    co_return given_ == hot_.content.size() ? Bytes{} : hot_.content[given_++].bytes();
+    if (given_ > hot_.pieces.size()) co_return Bytes{};
+    const StagingBuffer& piece = given_ == hot_.pieces.size() ? hot_.last_piece : hot_.pieces[given_];
+    ++given_;
+    co_return piece.bytes();
   }
 
  private:
