@@ -54,15 +54,12 @@ std::vector<int> cores() {
   return cores;
 }
 
-/// `crowded`: no core is left for anybody but shards.
-runtime::UringOptions ring_options(const config::Settings& settings, int cpu, bool crowded) {
+runtime::UringOptions ring_options(const config::Settings& settings, int cpu) {
   runtime::UringOptions options;
   options.receive_buffer_bytes = settings.memory.receive_buffer_bytes;
   options.receive_buffers = std::bit_floor(
       static_cast<unsigned>(std::clamp<std::uint64_t>(settings.memory.receive_bytes / settings.memory.receive_buffer_bytes, 8, 32768)));
   options.cpu = cpu;
-  // Who shares a core with a shard sends it a command or two in each turn. A shard that wakes for each of them serves few at a time.
-  options.batch = crowded;
   return options;
 }
 
@@ -201,11 +198,10 @@ int run(int argc, char** argv) {
   (void)harden::raise_locked_memory(512_MiB);
   std::vector<int> cpus = cores();
   std::size_t shards = settings.shards != 0 ? settings.shards : cpus.size();
-  const bool crowded = shards > 1 && shards >= cpus.size();
   std::vector<ShardSeat> seats(shards);
   for (std::size_t i = 0; i < shards; ++i) {
     runtime::Missing missing;
-    auto ring = runtime::UringRing::create(ring_options(settings, shards <= cpus.size() ? cpus[i] : -1, crowded), &missing);
+    auto ring = runtime::UringRing::create(ring_options(settings, shards <= cpus.size() ? cpus[i] : -1), &missing);
     if (!ring) return complain(missing.empty() ? "io_uring: " + std::string{error_name(ring.error().code)} : missing.text());
     seats[i].ring = std::move(*ring);
     auto buffers = make_group_buffers(*seats[i].ring, seats[i].options.group_buffers);

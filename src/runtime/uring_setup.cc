@@ -204,10 +204,6 @@ Result<> UringRing::start() {
   if (int result = io_uring_register_ring_fd(uring_.get()); result < 0) return std::unexpected(error_from_errno(-result));
   if (auto bounded = bound_workers(); !bounded) return bounded;
   if (auto running = worker_->start(before); !running) return running;
-  if (options_.batch) {
-    const sched_param none{};
-    if (::sched_setscheduler(0, SCHED_BATCH, &none) != 0) return std::unexpected(error_from_errno(errno));
-  }
   refresh_now();
   arm_poke();
   return {};

@@ -490,19 +490,6 @@ def test_another_number_of_shards_adopts_all_mail(home):
         check_arrived(sink, range(numbers))
 
 
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="a machine of one core")
-def test_shards_that_leave_no_core_to_others_do_not_put_them_aside(home):
-    with Server(home) as server:
-        for shards, policy in (1, os.SCHED_OTHER), (len(os.sched_getaffinity(0)), os.SCHED_BATCH):
-            server.stop()
-            server.settings["shards"] = str(shards)
-            server.write_config()
-            server.start()
-            threads = {task.joinpath("comm").read_text().strip(): int(task.name)
-                       for task in pathlib.Path(f"/proc/{server.process.pid}/task").iterdir()}
-            assert {os.sched_getscheduler(threads[f"shard-{shard}"]) for shard in range(shards)} == {policy}
-
-
 @pytest.mark.parametrize("stops", [True, False], ids=["stopped", "killed"])
 @pytest.mark.parametrize("shards", [1, 2, 8])
 def test_the_spool_of_four_shards_is_delivered_by_any_number(home, shards, stops):

@@ -22,7 +22,6 @@ struct UringOptions {
   std::size_t receive_buffer_bytes = 8_KiB;   ///< size of each of them
   std::size_t io_buffer_bytes_max = 256_MiB;  ///< all that make_io_buffer may give out
   int cpu = -1;                               ///< core for the loop and its kernel workers; -1: wherever
-  bool batch = false;                         ///< the loop and its kernel workers put nobody aside when they wake (SCHED_BATCH)
   unsigned io_workers = 4;                    ///< bound of the kernel's worker threads of each kind (fsync runs there)
   Duration nap_max = std::chrono::milliseconds(100);  ///< longest sleep while a hook is set
   bool restricted = true;                             ///< limit the ring to the operations this class uses

@@ -304,15 +304,6 @@ TEST(UringRing, the_loop_and_its_workers_stay_on_their_core) {
   });
   shard.join();
 }
-TEST(UringRing, a_loop_puts_others_aside_unless_it_is_told_not_to) {
-  for (const bool batch : {false, true}) {
-    std::thread shard([&] {
-      auto ring = started_ring({.batch = batch});
-      EXPECT_EQ(sched_getscheduler(0), batch ? SCHED_BATCH : SCHED_OTHER);
-    });
-    shard.join();
-  }
-}
 TEST(UringRing, H13_an_operation_left_behind_aborts) {
   auto leave = [] {
     auto ring = started_ring();
