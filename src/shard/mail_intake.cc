@@ -56,7 +56,7 @@ class MailIncoming final : public receive::Incoming {
   spool::Envelope describe(const receive::Envelope& envelope, bool eight_bit);
   spool::MessageDraft make_draft(const receive::Envelope& envelope, bool eight_bit, const crypto::WrappedKey& key);
   void note_events(const receive::Envelope& envelope);
-  bool is_whole() const { return pieces_ == 0; }
+  std::size_t pieces() const { return sealer_.chunks(); }  ///< that have left the buffer
   bool may_be_hot() const { return !intake_.parts_.staging.is_tight() && !intake_.settings_->route.fallback.is_hold(); }
   std::optional<mime::Notice> notice_of(const receive::Envelope& envelope) const;
   std::unique_ptr<HotMessage> keep_hot(const receive::Envelope& envelope, bool eight_bit);
@@ -66,8 +66,7 @@ class MailIncoming final : public receive::Incoming {
   MessageId id_;
   crypto::MessageSealer sealer_;
   StagingBuffer buffer_;
-  std::size_t pieces_ = 0;           ///< that have left the buffer
-  std::vector<StagingBuffer> kept_;  ///< all of them, for the first delivery; or none
+  std::vector<StagingBuffer> kept_;  ///< the pieces that have left it, all of them, for the first delivery; or none
   spool::Chunks chunks_;
   std::unique_ptr<mime::Indexer> indexer_;
   std::uint64_t size_ = 0;
@@ -124,13 +123,13 @@ runtime::Task<Result<>> MailIncoming::spill() {
 
 // The message goes on in another buffer while it may be one for the first delivery out of memory, and there is one to spare.
 void MailIncoming::keep_piece() {
-  const bool all = kept_.size() == pieces_++ && pieces_ <= kHotPiecesMax && may_be_hot();
-  if (StagingBuffer next = all ? intake_.parts_.staging.take(Staging::kSmallBytes) : StagingBuffer{}) {
-    kept_.push_back(std::exchange(buffer_, std::move(next)));
-    return;
+  StagingBuffer next;
+  if (kept_.size() + 1 == pieces() && pieces() <= kHotPiecesMax && may_be_hot()) next = intake_.parts_.staging.take(Staging::kSmallBytes);
+  if (!next) {
+    kept_.clear();
+    return buffer_.clear();
   }
-  kept_.clear();
-  buffer_.clear();
+  kept_.push_back(std::exchange(buffer_, std::move(next)));
 }
 
 spool::Scheduling MailIncoming::schedule(const receive::Envelope& envelope) {
@@ -225,12 +224,12 @@ runtime::Task<Result<>> MailIncoming::commit(const receive::Envelope& envelope, 
 // Mail with the null sender says what became of other mail. What is too large for one buffer is not looked at again.
 std::optional<mime::Notice> MailIncoming::notice_of(const receive::Envelope& envelope) const {
   if (!envelope.reverse_path().empty()) return std::nullopt;
-  return is_whole() ? mime::classify_notice(buffer_.bytes()).notice : mime::Notice::other;
+  return pieces() == 0 ? mime::classify_notice(buffer_.bytes()).notice : mime::Notice::other;
 }
 
 // Its content stays in memory for the first delivery, when all of it is here and it is to be delivered at once.
 std::unique_ptr<HotMessage> MailIncoming::keep_hot(const receive::Envelope& envelope, bool eight_bit) {
-  if (kept_.size() != pieces_ || envelope.held || waits_ || !may_be_hot()) return nullptr;
+  if (kept_.size() != pieces() || envelope.held || waits_ || !may_be_hot()) return nullptr;
   auto hot = std::make_unique<HotMessage>();
   hot->reverse_path = envelope.reverse_path();
   for (std::size_t i = 0; i < envelope.recipients(); ++i) hot->recipients.emplace_back(envelope.recipient(i));
