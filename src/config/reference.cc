@@ -35,7 +35,7 @@ std::string cell(std::string_view text) {
 constexpr std::string_view kIntroduction =
     R"(# Configuration
 
-<!-- Generated from src/config/table.cc by print-config-reference; a test compares them. -->
+<!-- Generated from src/config/*_keys.cc by print-config-reference; a test compares them. -->
 
 Settings come from the file that `-c` names (as a service: `/etc/ringpost/ringpost.conf`), then from `conf.d/*.conf` beside it in the order
 of their names, then from `ringpostctl set KEY=VALUE` on the running server. What comes later wins. `ringpostctl get -a` prints every key with its value,

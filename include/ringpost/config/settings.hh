@@ -1,5 +1,5 @@
 // Every setting as a plain typed field. Which key fills which field, its default, range and help stand once, in
-// src/config/table.cc; docs/configuration.md is generated from there.
+// the *_keys.cc of src/config; docs/configuration.md is generated from there.
 #pragma once
 
 #include <cstdint>
