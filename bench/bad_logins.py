@@ -28,6 +28,7 @@ def parse():
     parser.add_argument("--seconds", type=float, default=8, help="of one run")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--shards", type=int, default=1)
+    parser.add_argument("--spread", choices=["load", "even"], default="load", help="of connections over the shards")
     return parser.parse_args()
 
 
@@ -52,7 +53,7 @@ def main():
         port = free_port()
         (home / "guess").write_text("letmein\n")
         server = Server(home, settings={
-            "shards": str(ARGUMENTS.shards), "listener.users.address": f"127.0.0.1:{port}", "listener.users.role": "submissions",
+            "shards": str(ARGUMENTS.shards), "shards.spread": ARGUMENTS.spread, "listener.users.address": f"127.0.0.1:{port}", "listener.users.role": "submissions",
             "listener.users.tls": "implicit", "auth.password_file": home / "accounts", "auth.never_ban": "none", "auth.failures_max": "3",
             **Authority(home).files("main", "relay.example.com")})
         subprocess.run([ARGUMENTS.build / "ringpostctl", "-c", server.config, "user", "add", "anna@example.com", "--password-stdin"],

@@ -15,6 +15,12 @@ constexpr Key kKeys[] = {
          .effect = Effect::restart,
          .help = "Threads that serve mail, each pinned to a core with its own ring and spool log. auto: one for each core "
                  "the process may run on. Partitions of another number are adopted at start."}),
+    key<FIELD(spread)>(
+        {.name = "shards.spread",
+         .type = Type::choice,
+         .fallback = "load",
+         .help = "Which shards take new connections. load: as few as the load needs, so that each message costs less CPU and fewer syncs; more "
+                 "when those are busy and cores are idle, and one for each 256 open connections. even: all of them, each its part."}),
     key<FIELD(hostname)>(
         {.name = "hostname",
          .type = Type::host_name,

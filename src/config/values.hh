@@ -26,6 +26,8 @@ inline constexpr std::array<std::string_view, 2> kWords<ProxyProtocol>{"no", "re
 template <>
 inline constexpr std::array<std::string_view, 2> kWords<TlsMinimum>{"1.2", "1.3"};
 template <>
+inline constexpr std::array<std::string_view, 2> kWords<ConnectionSpread>{"load", "even"};
+template <>
 inline constexpr std::array<std::string_view, 3> kWords<TrustAd>{"auto", "yes", "no"};
 template <>
 inline constexpr std::array<std::string_view, 2> kWords<WhenUnavailable>{"defer", "buffer"};

@@ -25,7 +25,8 @@ std::string reference_page() {
   }
   page +=
       "\n"
-      "Of the whole server, not of a shard: `ringpost_certificate_days_left{certificate=\"NAME\"}`, a gauge, for each\n"
+      "Of the whole server, not of a shard: `ringpost_shards_in_use`, a gauge, how many shards take new connections (`shards.spread`);\n"
+      "`ringpost_certificate_days_left{certificate=\"NAME\"}`, a gauge, for each\n"
       "`tls.certificate.NAME`. It is negative when the certificate has ended.\n";
   return page;
 }

@@ -55,6 +55,7 @@ std::string Operations::status() {
   using Metrics = metrics::ShardMetrics;
   json.begin_object();
   json.field("shards", facts_.shards);
+  json.field("shards_in_use", in_use());
   json.field("partitions", facts_.partitions);
   json.field("separation", facts_.separated ? "users" : "none");
   json.field("helpers", facts_.helpers_are_services ? "services" : unsupervised_.load(std::memory_order_relaxed) ? "unsupervised" : "kept");
@@ -78,15 +79,21 @@ std::string Operations::status() {
   return out;
 }
 
+std::size_t Operations::in_use() const {
+  const std::size_t some = in_use_.load(std::memory_order_relaxed);
+  return some == 0 ? facts_.shards : some;
+}
+
 std::string Operations::metrics() {
-  std::string text = metrics::prometheus_text(metrics_);
+  metrics::Exposition whole;
+  whole.family("ringpost_shards_in_use", "gauge", "Shards that take new connections (shards.spread).");
+  whole.sample("ringpost_shards_in_use", {}, static_cast<std::uint64_t>(in_use()));
   const auto settings = board_.current();
-  if (settings->tls.certificates.empty()) return text;
-  metrics::Exposition certificates;
-  certificates.family("ringpost_certificate_days_left", "gauge", "Whole days until a certificate in use ends.");
+  if (!settings->tls.certificates.empty())
+    whole.family("ringpost_certificate_days_left", "gauge", "Whole days until a certificate in use ends.");
   for (const config::CertificateFiles& each : settings->tls.certificates)
-    certificates.sample("ringpost_certificate_days_left", {{"certificate", each.name}}, days_left(each));
-  return text + certificates.take();
+    whole.sample("ringpost_certificate_days_left", {{"certificate", each.name}}, days_left(each));
+  return metrics::prometheus_text(metrics_) + whole.take();
 }
 
 std::string Operations::bans() {

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,9 @@ class Operations final : public control::Daemon {
 
   /// A helper has lost its nanny: status says so from now on.
   void note_unsupervised() { unsupervised_.store(true, std::memory_order_relaxed); }
+  /// How many shards take new connections; 0: all.
+  void note_in_use(std::size_t shards) { in_use_.store(shards, std::memory_order_relaxed); }
+  std::span<const metrics::ShardMetrics* const> shard_metrics() const { return metrics_; }
   void set_facts(const Facts& facts, std::vector<const metrics::ShardMetrics*> metrics);
 
   std::size_t shards() const override { return facts_.shards; }
@@ -49,6 +53,7 @@ class Operations final : public control::Daemon {
   void renew_certificates();
 
  private:
+  std::size_t in_use() const;
   control::Answer apply(config::Configuration::Built built, std::uint32_t user);
   std::expected<std::shared_ptr<config::Settings>, std::string> completed(const config::Configuration& configuration);
 
@@ -61,6 +66,7 @@ class Operations final : public control::Daemon {
   Log& log_;
   Facts facts_;
   std::atomic<bool> unsupervised_{false};
+  std::atomic<std::size_t> in_use_{0};
   std::vector<const metrics::ShardMetrics*> metrics_;
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
 };

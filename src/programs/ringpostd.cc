@@ -13,6 +13,7 @@
 #include "programs/certificates.hh"
 #include "programs/completion.hh"
 #include "programs/config_files.hh"
+#include "programs/connection_spread.hh"
 #include "programs/crash_witness.hh"
 #include "programs/hop_logins.hh"
 #include "programs/launcher.hh"
@@ -42,7 +43,8 @@ int complain(const std::string& text, int code = kFailed) {
   return code;
 }
 
-/// The cores this process may use: as many shards, unless the configuration says how many.
+/// The cores this process may use: as many shards, unless the configuration says how many. The last one first: where there are fewer shards
+/// than cores, and for the first shards to be used, the first core is the one on which the kernel does most of its own work.
 std::vector<int> cores() {
   cpu_set_t set;
   CPU_ZERO(&set);
@@ -50,6 +52,7 @@ std::vector<int> cores() {
   if (sched_getaffinity(0, sizeof set, &set) == 0)
     for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
       if (CPU_ISSET(cpu, &set)) cores.push_back(cpu);
+  std::ranges::reverse(cores);
   if (cores.empty()) cores.push_back(-1);
   return cores;
 }
@@ -124,8 +127,8 @@ bool look_after(const Launched& launched, Helpers& known, Operations& operations
 
 /// SIGTERM and SIGINT end it, SIGHUP reloads, until the board says stop for another reason. Returns the exit code: kFailed asks the
 /// service manager for a new start.
-int wait_for_the_end(int signals, SettingsBoard& board, Operations& operations, CertificateWatch& certificates, const Launched& launched,
-                     Log& log) {
+int wait_for_the_end(int signals, SettingsBoard& board, Operations& operations, CertificateWatch& certificates, ConnectionSpread& spread,
+                     const Launched& launched, Log& log) {
   Helpers helpers = Helpers::kept;
   for (unsigned turn = 0; !board.stop_asked(); ++turn) {
     if (turn % kTurnsPerLook == 0 && certificates.look(*board.current())) operations.renew_certificates();
@@ -133,6 +136,9 @@ int wait_for_the_end(int signals, SettingsBoard& board, Operations& operations, 
       board.ask_to_stop();
       return kFailed;
     }
+    const std::size_t over = spread.look(board.current()->spread, operations.shard_metrics());
+    board.spread_over(over);
+    operations.note_in_use(over);
     pollfd waiting{signals, POLLIN, 0};
     if (poll(&waiting, 1, kTurnMs) <= 0) continue;
     signalfd_siginfo signal;
@@ -267,6 +273,7 @@ int run(int argc, char** argv) {
   if (!runtime::MemoryReserve::open()) log.warning("no memory can be put aside: when it runs out, the server will end");
 
   int signals = signalfd(-1, &handled, SFD_CLOEXEC);
+  ConnectionSpread spread{shards, cpus, shards <= cpus.size()};
   if (auto confined = launched->confine(settings); !confined) return complain(confined.error());
   for (auto& thread : threads) thread->start();
   std::string failure;
@@ -278,10 +285,11 @@ int run(int argc, char** argv) {
   }
   int exit_code = 0;
   if (failure.empty()) {
+    spread.watch(threads);
     for (auto& thread : threads) thread->go();
     for (const config::Listener& listener : settings.listeners)
       log.info("accepting mail", {{"listener", OperatorText{listener.name}}, {"address", listener.address}});
-    exit_code = wait_for_the_end(signals, board, operations, certificates, *launched, log);
+    exit_code = wait_for_the_end(signals, board, operations, certificates, spread, *launched, log);
   } else {
     board.ask_to_stop();
   }

@@ -1,4 +1,4 @@
-// The settings in force and the wish to stop, as every shard sees them.
+// The settings in force, how connections are spread, and the wish to stop, as every shard sees them.
 #pragma once
 
 #include <atomic>
@@ -48,6 +48,10 @@ class SettingsBoard {
     return std::exchange(events_, {});
   }
 
+  /// How many shards take new connections; 0: all, each its part.
+  void spread_over(std::size_t shards) { spread_over_.store(shards, std::memory_order_release); }
+  std::size_t spread_over() const { return spread_over_.load(std::memory_order_acquire); }
+
   void ask_to_stop() { stop_asked_.store(true, std::memory_order_release); }
   bool stop_asked() const { return stop_asked_.load(std::memory_order_acquire); }
 
@@ -59,6 +63,7 @@ class SettingsBoard {
   std::size_t shards_;
   std::size_t followed_ = 0;
   std::atomic<std::uint64_t> generation_{1};
+  std::atomic<std::size_t> spread_over_{0};
   std::atomic<bool> stop_asked_{false};
 };
 

@@ -2,6 +2,7 @@
 
 #include <malloc.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 #ifdef RP_MIMALLOC
 #include <mimalloc.h>
 #endif
@@ -29,6 +30,7 @@ void ShardThread::start() {
     char name[16];
     std::snprintf(name, sizeof name, "shard-%zu", seat_.options.index);
     prctl(PR_SET_NAME, name);
+    number_.store(gettid(), std::memory_order_release);
     if (!seat_.options.work_table.empty()) blame_on(seat_.options.work_table);
     auto started = seat_.ring->start();
     if (!started)
@@ -78,6 +80,7 @@ runtime::Task<void> ShardThread::live() {
         if (events.empty()) board_.follow(seen);
         else shard.report(std::move(events), [this, seen] { board_.follow(seen); });
       }
+      if (listening && seat_.options.index == 0) spread_connections();
       count_ring();
       mind_memory(shard);
       co_await ring.sleep_for(listening ? kLookAround : std::chrono::milliseconds(2));
@@ -99,6 +102,15 @@ void ShardThread::mind_memory(shard::Shard& shard) {
   malloc_trim(0);
 #endif
   if (runtime::MemoryReserve::refill()) shared_.log.info("memory is there again", {{"shard", seat_.options.index}});
+}
+
+// The sockets of all shards follow what is said on one of them.
+void ShardThread::spread_connections() {
+  const std::size_t over = board_.spread_over();
+  if (std::exchange(spread_over_, over) == over) return;
+  for (const receive::ListeningSocket& socket : seat_.sockets)
+    if (auto spread = seat_.ring->spread_connections(socket.fd, over); !spread)
+      shared_.log.warning("connections cannot be spread by load: every shard takes its part", {{"error", spread.error()}});
 }
 
 void ShardThread::count_ring() {

@@ -39,12 +39,15 @@ class ShardThread {
   void go() { go_.store(true, std::memory_order_release); }
   void join() { thread_.join(); }
   const metrics::ShardMetrics& metrics() const { return *metrics_; }
+  /// The kernel's number of the thread, once wait_opened() is over.
+  int number() const { return number_.load(std::memory_order_acquire); }
 
  private:
   runtime::Task<void> live();
   void tell_opened(std::expected<void, std::string> opened);
   void count_ring();
   void mind_memory(shard::Shard& shard);
+  void spread_connections();
 
   ShardSeat seat_;
   shard::Shared shared_;
@@ -55,6 +58,8 @@ class ShardThread {
   std::condition_variable opened_changed_;
   std::optional<std::expected<void, std::string>> opened_;
   std::atomic<bool> go_{false};
+  std::atomic<int> number_{0};
+  std::size_t spread_over_ = 0;
   bool memory_short_ = false;
   std::uint64_t operations_in_ = 0, completions_out_ = 0, turns_ = 0, exhausted_ = 0;  // counted so far
 };

@@ -1,6 +1,7 @@
 // The quick calls of UringRing: making sockets, looking at files.
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -115,6 +116,19 @@ Result<Fd> UringRing::listen(const SocketAddress& address, SocketKind kind, cons
   if (is_path && ::chmod(std::string(address.path()).c_str(), static_cast<mode_t>(options.mode)) != 0) return last_error();
   if (kind != SocketKind::datagram && ::listen(fd, options.backlog) != 0) return last_error();
   return socket.take();
+}
+
+Result<> UringRing::spread_connections(Fd listener, std::size_t sockets) {
+  const int none = 0;
+  // Says which of them a connection goes to: a random number modulo how many take part.
+  sock_filter steps[] = {{BPF_LD | BPF_W | BPF_ABS, 0, 0, static_cast<__u32>(SKF_AD_OFF + SKF_AD_RANDOM)},
+                         {BPF_ALU | BPF_MOD | BPF_K, 0, 0, static_cast<__u32>(sockets)},
+                         {BPF_RET | BPF_A, 0, 0, 0}};
+  const sock_fprog program{static_cast<unsigned short>(std::size(steps)), steps};
+  const int result = sockets == 0 ? ::setsockopt(listener.value, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &none, sizeof none)
+                                  : ::setsockopt(listener.value, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program);
+  if (result != 0 && !(sockets == 0 && errno == ENOENT)) return last_error();  // there was none: it is as wanted
+  return {};
 }
 
 Result<Fd> UringRing::open_socket(const SocketAddress& target, SocketKind kind) {

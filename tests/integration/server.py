@@ -87,6 +87,7 @@ class Server:
         self.spool, self.keys, self.audit = self.home / "spool", self.home / "keys", self.home / "audit"
         self.settings = {
             "shards": "2",
+            "shards.spread": "even",  # what one connection does, each shard is to be asked for
             "hostname": "relay.example.com",
             "listener.test.address": f"127.0.0.1:{self.port}",
             "relay.clients": "127.0.0.0/8",

@@ -116,6 +116,12 @@ struct Rate {
   friend bool operator==(const Rate&, const Rate&) = default;
 };
 
+/// What decides how many shards new connections go to.
+enum class ConnectionSpread : std::uint8_t {
+  load,  ///< as few as the load needs
+  even,  ///< all of them, each its part
+};
+
 /// Whose word counts for "DNSSEC proves it" (the AD bit).
 enum class TrustAd : std::uint8_t {
   local,  ///< resolvers at a loopback address: nobody can change their answers on the way
@@ -163,6 +169,7 @@ struct DestinationLimits {
 /// zeros; `Configuration::defaults` has the real defaults.
 struct Settings {
   std::uint64_t shards = 0;         ///< 0: one for each core of the affinity mask
+  ConnectionSpread spread = ConnectionSpread::load;
   std::string hostname;             ///< never empty in a Configuration
   std::vector<Listener> listeners;  ///< sorted by name; may be empty (the server then only delivers)
 

@@ -88,6 +88,9 @@ class UringRing final : public Ring {
   void release_buffer(std::int32_t buffer) override;
 
   Result<Fd> listen(const SocketAddress& address, SocketKind kind, const ListenOptions& options) override;
+  /// New connections to the address of `listener` go to the first `sockets` of those that share it, in the order in which they began to
+  /// listen; 0: to all. Errors: the kernel's.
+  Result<> spread_connections(Fd listener, std::size_t sockets);
   Result<Fd> open_socket(const SocketAddress& target, SocketKind kind) override;
   Result<SocketAddress> peer_address(Fd socket) override;
   Result<SocketAddress> local_address(Fd socket) override;

@@ -1,0 +1,80 @@
+#!/usr/bin/python3
+"""Which shards take new connections: as few as the load needs where connections are short, all where they are kept."""
+import contextlib
+import re
+import socket
+
+import pytest
+
+from server import Server, wait_until
+
+BURST = 40  # all of them on one of two shards by chance: once in 2 ** 39
+
+
+def connect(server):
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=60)
+    assert connection.recv(512).startswith(b"220")
+    return connection
+
+
+def accepted(server):
+    """Connections of each shard so far."""
+    return [int(count) for count in re.findall(r'^ringpost_connections_accepted_total\{shard="\d+"\} (\d+)$', server.ctl("metrics"), re.M)]
+
+
+def in_use(server):
+    [metric] = re.findall(r"^ringpost_shards_in_use (\d+)$", server.ctl("metrics"), re.M)
+    assert server.status()["shards_in_use"] in range(1, 3)
+    return int(metric)
+
+
+def burst(server):
+    """How many of a burst of short connections each shard got."""
+    before = accepted(server)
+    for _ in range(BURST):
+        connect(server).close()
+    return [now - then for now, then in zip(accepted(server), before)]
+
+
+@pytest.fixture
+def server(tmp_path):
+    with Server(tmp_path, settings={"shards.spread": None}) as server:
+        yield server
+
+
+def test_short_connections_go_to_one_shard(server):
+    wait_until("one shard for all", lambda: sorted(burst(server)) == [0, BURST], meanwhile=server.must_run)
+    assert in_use(server) == 1
+
+
+def test_connections_that_are_kept_go_to_all(server):
+    with contextlib.ExitStack() as kept:
+        for _ in range(8):
+            kept.enter_context(connect(server))
+        wait_until("both shards in use", lambda: in_use(server) == 2, meanwhile=server.must_run)
+        wait_until("connections on both", lambda: min(burst(server)) > 0, meanwhile=server.must_run)
+
+
+def test_an_operator_says_otherwise(server):
+    wait_until("one shard for all", lambda: sorted(burst(server)) == [0, BURST], meanwhile=server.must_run)
+    server.ctl("set", "shards.spread=even")
+    wait_until("both shards in use", lambda: in_use(server) == 2, meanwhile=server.must_run)
+    wait_until("connections on both", lambda: min(burst(server)) > 0, meanwhile=server.must_run)
+    assert in_use(server) == 2, "whatever connections do"
+    server.ctl("set", "shards.spread=load")
+    wait_until("one shard for all", lambda: sorted(burst(server)) == [0, BURST], meanwhile=server.must_run)
+
+
+def test_more_than_one_shard_is_to_hold_are_spread(server):
+    with contextlib.ExitStack() as kept:
+        wait_until("one shard for all", lambda: sorted(burst(server)) == [0, BURST], meanwhile=server.must_run)
+        for _ in range(257):
+            kept.enter_context(connect(server))
+        wait_until("both shards in use", lambda: in_use(server) == 2, meanwhile=server.must_run)
+        wait_until("connections on both", lambda: min(burst(server)) > 0, meanwhile=server.must_run)
+
+
+def test_one_shard_needs_no_spread(tmp_path):
+    with Server(tmp_path, settings={"shards": "1", "shards.spread": None}) as server:
+        assert burst(server) == [BURST]
+        assert in_use(server) == 1
