@@ -222,13 +222,12 @@ void Deliverer::hire(Site& site) {
   surroundings_.permits.want(account.id, static_cast<std::uint32_t>(std::min<std::size_t>(wanted, site.connections_max)), site.connections_max);
   while (site.workers < most && site.jobs.size() > site.woken) {
     if (account.workers >= surroundings_.permits.held(account.id)) return starve(account);
-    if (!may_seat(site)) {
+    if (!take_seat(site)) {
       if (!std::exchange(site.stands, true)) standing_.push_back(site.id);
       return;
     }
     ++site.workers;
     ++account.workers;
-    ++workers_;
     scope_.spawn(work(site));
   }
 }
@@ -246,10 +245,26 @@ void Deliverer::feed(Account& account) {
     if (site->account == &account) attend_later(*site);
 }
 
-// All sites together have a number of seats; half of them are for those that have answered lately.
-bool Deliverer::may_seat(const Site& site) const {
-  const std::size_t seats = std::max<std::size_t>(settings_->deliver.connections_total / surroundings_.shards, 1);
-  return workers_ < (site.proven || &site == single_ ? seats : std::max<std::size_t>(seats / 2, 1));
+// All sites together have a number of seats; half of them are for those that have answered lately. A shard has seats of its own, and borrows
+// others beyond them.
+bool Deliverer::take_seat(const Site& site) {
+  const auto [own, common] = policy::SeatShares::of(settings_->deliver.connections_total, surroundings_.shards);
+  const bool known = site.proven || &site == single_;
+  if (workers_ - borrowed_ < (known ? own : std::max<std::size_t>(own / 2, 1))) {
+    ++workers_;
+    return true;
+  }
+  if (!surroundings_.seats || !surroundings_.seats->borrow(known ? common : common / 2)) return false;
+  ++workers_;
+  ++borrowed_;
+  return true;
+}
+
+void Deliverer::leave_seat() {
+  --workers_;
+  if (borrowed_ == 0) return;
+  --borrowed_;
+  surroundings_.seats->give_back();
 }
 
 // Nothing to do: permits that others wait for go back, those that came too late to be used and those of idle connections.

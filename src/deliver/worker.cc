@@ -52,7 +52,7 @@ runtime::Task<void> Deliverer::work(Site& site) {
   co_await close(site, connection);
   --site.workers;
   --account.workers;
-  --workers_;
+  leave_seat();
   surroundings_.permits.release_one(account.id);
   feed(account);
   while (!standing_.empty()) {

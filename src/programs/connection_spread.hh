@@ -3,10 +3,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "programs/shard_thread.hh"
+#include "ringpost/base/log.hh"
 #include "ringpost/config/settings.hh"
 #include "ringpost/metrics/shard_metrics.hh"
 #include "ringpost/policy/spread.hh"
@@ -16,8 +19,8 @@ namespace ringpost::programs {
 /// Of the main thread. What it looks at are files of /proc, some microseconds each time.
 class ConnectionSpread {
  public:
-  /// `cores`: of each shard, or what all of them run on where they are not pinned. Made before the sandbox closes.
-  ConnectionSpread(std::size_t shards, std::vector<int> cores, bool pinned);
+  /// `cores`: of each shard, or all that they may run on where they are not pinned. Made before the sandbox closes.
+  ConnectionSpread(std::size_t shards, std::vector<int> cores, bool pinned, Log& log);
   ConnectionSpread(const ConnectionSpread&) = delete;
   ~ConnectionSpread();
 
@@ -30,14 +33,19 @@ class ConnectionSpread {
   class File;
   using Ticks = std::vector<std::uint64_t>;  ///< by core; empty: not known
 
+  std::optional<std::uint64_t> spent_ns(std::size_t shard);
   double busy(Duration since_last);
   double idle(const Ticks& before, const Ticks& after, Duration between) const;
   Ticks idle_ticks();
 
+  std::size_t shards_;
   std::vector<int> cores_;
   bool pinned_;
+  Log& log_;
+  bool blind_ = false;
   policy::Spread spread_;
   std::unique_ptr<File> cores_file_;
+  std::string cores_text_;
   std::vector<File> thread_files_;
   std::vector<std::uint64_t> spent_ns_;  ///< of each shard, by the last look
   Instant looked_ = kNever;

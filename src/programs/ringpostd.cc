@@ -136,7 +136,8 @@ int wait_for_the_end(int signals, SettingsBoard& board, Operations& operations, 
       board.ask_to_stop();
       return kFailed;
     }
-    const std::size_t over = spread.look(board.current()->spread, operations.shard_metrics());
+    const auto wish = board.spread_works() ? board.current()->spread : config::ConnectionSpread::even;
+    const std::size_t over = spread.look(wish, operations.shard_metrics());
     board.spread_over(over);
     operations.note_in_use(over);
     pollfd waiting{signals, POLLIN, 0};
@@ -243,13 +244,14 @@ int run(int argc, char** argv) {
   policy::ConnectionBook connections{seed};
   policy::LoginGuard logins;
   policy::RecipientBudgets budgets;
+  policy::SeatPool hop_seats;
   shard::TransportMemory transport;
   SettingsBoard board{std::make_shared<config::Settings>(settings), shards};
   Operations operations{std::move(*configuration), config_path, launched->config_opened, own, board, logins, log};
   shard::Mesh mesh{shards};
   Key256 ticket_secret;
   seats[0].ring->random(ticket_secret.mutable_view());
-  shard::Shared shared{connections, logins, budgets, transport, operations, log, &mesh, {ticket_secret.view(), seats[0].ring->now()}};
+  shard::Shared shared{connections, logins, budgets, hop_seats, transport, operations, log, &mesh, {ticket_secret.view(), seats[0].ring->now()}};
   watch_for_crashes();
   std::vector<std::unique_ptr<ShardThread>> threads;
   std::vector<const metrics::ShardMetrics*> metrics;
@@ -273,7 +275,7 @@ int run(int argc, char** argv) {
   if (!runtime::MemoryReserve::open()) log.warning("no memory can be put aside: when it runs out, the server will end");
 
   int signals = signalfd(-1, &handled, SFD_CLOEXEC);
-  ConnectionSpread spread{shards, cpus, shards <= cpus.size()};
+  ConnectionSpread spread{shards, cpus, shards <= cpus.size(), log};
   if (auto confined = launched->confine(settings); !confined) return complain(confined.error());
   for (auto& thread : threads) thread->start();
   std::string failure;

@@ -51,6 +51,9 @@ class SettingsBoard {
   /// How many shards take new connections; 0: all, each its part.
   void spread_over(std::size_t shards) { spread_over_.store(shards, std::memory_order_release); }
   std::size_t spread_over() const { return spread_over_.load(std::memory_order_acquire); }
+  /// The kernel would not: all of them do.
+  void spread_fails() { spread_works_.store(false, std::memory_order_release); }
+  bool spread_works() const { return spread_works_.load(std::memory_order_acquire); }
 
   void ask_to_stop() { stop_asked_.store(true, std::memory_order_release); }
   bool stop_asked() const { return stop_asked_.load(std::memory_order_acquire); }
@@ -64,6 +67,7 @@ class SettingsBoard {
   std::size_t followed_ = 0;
   std::atomic<std::uint64_t> generation_{1};
   std::atomic<std::size_t> spread_over_{0};
+  std::atomic<bool> spread_works_{true};
   std::atomic<bool> stop_asked_{false};
 };
 

@@ -108,9 +108,12 @@ void ShardThread::mind_memory(shard::Shard& shard) {
 void ShardThread::spread_connections() {
   const std::size_t over = board_.spread_over();
   if (std::exchange(spread_over_, over) == over) return;
-  for (const receive::ListeningSocket& socket : seat_.sockets)
-    if (auto spread = seat_.ring->spread_connections(socket.fd, over); !spread)
-      shared_.log.warning("connections cannot be spread by load: every shard takes its part", {{"error", spread.error()}});
+  for (const receive::ListeningSocket& socket : seat_.sockets) {
+    auto spread = seat_.ring->spread_connections(socket.fd, over);
+    if (spread || !board_.spread_works()) continue;
+    shared_.log.warning("the kernel does not spread connections by load: every shard takes its part", {{"error", spread.error()}});
+    board_.spread_fails();
+  }
 }
 
 void ShardThread::count_ring() {

@@ -153,7 +153,7 @@ runtime::Task<std::expected<void, std::string>> Shard::World::open() {
   source = std::make_unique<MailSource>(source_parts, settings);
   reporter = std::make_unique<Reporter>(source_parts, *source, options.spool.store, settings);
   deliverer = std::make_unique<deliver::Deliverer>(
-      deliver::Surroundings{ring, queue, *source, permits, metrics, shared.log, seed ^ 1, options.count, &hosts, &policies, &tls_reports}, settings);
+      deliver::Surroundings{ring, queue, *source, permits, metrics, shared.log, seed ^ 1, options.count, &shared.hop_seats, &hosts, &policies, &tls_reports}, settings);
   callouts = std::make_unique<deliver::Callouts>(ring, *deliverer, metrics, shared.log, hash_key, settings);
   verifier = std::make_unique<CalloutVerifier>(*callouts, settings);
   secure_deliveries();

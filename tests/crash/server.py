@@ -86,6 +86,7 @@ keys.allow_same_filesystem = yes
 audit.directory = {home}/audit
 control.socket = {home}/control/ringpost.sock
 memory.allow_swap = yes
+shards.spread = even
 """
 
 

@@ -42,36 +42,38 @@ def server(tmp_path):
         yield server
 
 
-def test_short_connections_go_to_one_shard(server):
+def gather(server):
+    """Until one shard takes all new connections."""
     wait_until("one shard for all", lambda: sorted(burst(server)) == [0, BURST], meanwhile=server.must_run)
-    assert in_use(server) == 1
+
+
+def test_short_connections_go_to_one_shard(server):
+    gather(server)
+    wait_until("one shard in use", lambda: in_use(server) == 1, meanwhile=server.must_run)
 
 
 def test_connections_that_are_kept_go_to_all(server):
+    gather(server)
     with contextlib.ExitStack() as kept:
-        for _ in range(8):
+        for _ in range(BURST):
             kept.enter_context(connect(server))
         wait_until("both shards in use", lambda: in_use(server) == 2, meanwhile=server.must_run)
-        wait_until("connections on both", lambda: min(burst(server)) > 0, meanwhile=server.must_run)
+        before = accepted(server)
+
+        def both_took_some():
+            kept.enter_context(connect(server))
+            return all(now > then for now, then in zip(accepted(server), before))
+        wait_until("connections on both", both_took_some, meanwhile=server.must_run)
+    gather(server)
 
 
 def test_an_operator_says_otherwise(server):
-    wait_until("one shard for all", lambda: sorted(burst(server)) == [0, BURST], meanwhile=server.must_run)
+    gather(server)
     server.ctl("set", "shards.spread=even")
-    wait_until("both shards in use", lambda: in_use(server) == 2, meanwhile=server.must_run)
     wait_until("connections on both", lambda: min(burst(server)) > 0, meanwhile=server.must_run)
     assert in_use(server) == 2, "whatever connections do"
     server.ctl("set", "shards.spread=load")
-    wait_until("one shard for all", lambda: sorted(burst(server)) == [0, BURST], meanwhile=server.must_run)
-
-
-def test_more_than_one_shard_is_to_hold_are_spread(server):
-    with contextlib.ExitStack() as kept:
-        wait_until("one shard for all", lambda: sorted(burst(server)) == [0, BURST], meanwhile=server.must_run)
-        for _ in range(257):
-            kept.enter_context(connect(server))
-        wait_until("both shards in use", lambda: in_use(server) == 2, meanwhile=server.must_run)
-        wait_until("connections on both", lambda: min(burst(server)) > 0, meanwhile=server.must_run)
+    gather(server)
 
 
 def test_one_shard_needs_no_spread(tmp_path):

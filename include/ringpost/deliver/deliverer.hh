@@ -17,6 +17,7 @@
 #include "ringpost/deliver/policies.hh"
 #include "ringpost/deliver/view.hh"
 #include "ringpost/metrics/shard_metrics.hh"
+#include "ringpost/policy/seats.hh"
 #include "ringpost/queue/queue.hh"
 #include "ringpost/runtime/ring.hh"
 #include "ringpost/runtime/scope.hh"
@@ -47,6 +48,7 @@ struct Surroundings {
   Log& log;
   std::uint64_t seed;           ///< for jitter
   std::size_t shards = 1;       ///< how many share the limits that count for all of them
+  policy::SeatPool* seats = nullptr;  ///< that they lend each other; null: a shard has only its own
   HostFinder* hosts = nullptr;  ///< null: nothing but addresses can be routed to
   PolicyFinder* policies = nullptr;  ///< null: nobody has one
   SessionListener* sessions = nullptr;  ///< null: nobody wants reports
@@ -120,7 +122,8 @@ class Deliverer {
   void feed(Account& account);
   void sweep();
   Instant next_look() const;
-  bool may_seat(const Site& site) const;
+  bool take_seat(const Site& site);
+  void leave_seat();
 
   // sites.cc: places, and what they are told
   Site& site_of(const Way& way);
@@ -188,6 +191,7 @@ class Deliverer {
   std::vector<Site*> attention_;     // sites that something changed for
   std::deque<std::uint64_t> standing_;  // sites that wait for a seat
   std::size_t workers_ = 0;
+  std::size_t borrowed_ = 0;  // seats of those
   Instant next_sweep_ = kNever;
   std::vector<Connection*> open_;
   LogLimit failure_log_;

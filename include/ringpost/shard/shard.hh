@@ -17,6 +17,7 @@
 #include "ringpost/policy/budgets.hh"
 #include "ringpost/policy/connections.hh"
 #include "ringpost/policy/logins.hh"
+#include "ringpost/policy/seats.hh"
 #include "ringpost/receive/server.hh"
 #include "ringpost/runtime/ring.hh"
 #include "ringpost/runtime/task.hh"
@@ -56,6 +57,7 @@ struct Shared {
   policy::ConnectionBook& connections;
   policy::LoginGuard& logins;
   policy::RecipientBudgets& budgets;
+  policy::SeatPool& hop_seats;
   TransportMemory& transport;
   control::Daemon& daemon;
   Log& log;

@@ -85,7 +85,7 @@ Ringpostd::Ringpostd(World& world, Log& log, const Places& places, std::shared_p
       settings_(std::move(settings)),
       connections_(world.prng().next()),
       mesh_(kShards),
-      shared_{connections_, logins_, budgets_, transport_, operators_, log_, &mesh_} {
+      shared_{connections_, logins_, budgets_, hop_seats_, transport_, operators_, log_, &mesh_} {
   for (std::size_t i = 0; i < kShards; ++i) {
     Seat& seat = seats_[i];
     seat.ring = &world.make_ring("shard " + std::to_string(i), {.process = "ringpostd", .address = places.smtp.ip(), .deceit = deceit});

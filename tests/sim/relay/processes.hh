@@ -147,6 +147,7 @@ class Ringpostd final : public Program {
   policy::ConnectionBook connections_;
   policy::LoginGuard logins_;
   policy::RecipientBudgets budgets_;
+  policy::SeatPool hop_seats_;
   shard::TransportMemory transport_;
   NoOperators operators_;
   shard::Mesh mesh_;

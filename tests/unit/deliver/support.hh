@@ -300,9 +300,10 @@ class FakeHosts final : public HostFinder {
 
 class Bench final : private MailSource {
  public:
-  explicit Bench(Script script = {}, config::Settings settings = small_settings(), std::uint64_t seed = 1)
+  explicit Bench(Script script = {}, config::Settings settings = small_settings(), std::uint64_t seed = 1, std::size_t shards = 1,
+                 policy::SeatPool* seats = nullptr)
       : world(seed), ring(world.make_ring("server")), hop(std::make_unique<Hop>(world, std::move(script))), hosts(ring), log(LogLevel::error),
-        deliverer({ring, queue, *this, permits, metrics, log, seed, 1, &hosts}, std::make_shared<const config::Settings>(std::move(settings))),
+        deliverer({ring, queue, *this, permits, metrics, log, seed, shards, seats, &hosts}, std::make_shared<const config::Settings>(std::move(settings))),
         scope_(ring) {
     permits.now = [this] { return ring.now(); };
     permits.no_token = [this](std::uint64_t destination, Instant until) { scope_.spawn(tell_of_token(destination, until)); };

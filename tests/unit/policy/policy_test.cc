@@ -3,6 +3,7 @@
 #include "ringpost/policy/connections.hh"
 #include "ringpost/policy/permits.hh"
 #include "ringpost/policy/relay.hh"
+#include "ringpost/policy/seats.hh"
 
 namespace ringpost::policy {
 namespace {
@@ -118,6 +119,31 @@ TEST(Permits, a_suspended_destination_gives_nothing_until_its_time) {
   EXPECT_TRUE(book.distribute(Instant{Duration{99}}).empty());
   EXPECT_EQ(book.distribute(Instant{Duration{100}}).size(), 1u);
   EXPECT_EQ(book.held(), 2u);
+}
+
+TEST(Seats, shares_come_to_the_total_and_nobody_is_without) {
+  for (const std::size_t total : {1, 2, 7, 64, 2000, 100'000}) {
+    EXPECT_EQ(SeatShares::of(total, 1).own, total);
+    EXPECT_EQ(SeatShares::of(total, 1).common, 0u);
+    for (const std::size_t shards : {2, 3, 8, 256}) {
+      const SeatShares shares = SeatShares::of(total, shards);
+      EXPECT_GE(shares.own, 1u);
+      EXPECT_EQ(std::max(total, shards), shares.own * shards + shares.common) << total << " by " << shards;
+    }
+  }
+  EXPECT_EQ(SeatShares::of(2000, 8).own, 125u);
+  EXPECT_EQ(SeatShares::of(2000, 8).common, 1000u);
+}
+
+TEST(Seats, no_more_are_lent_than_there_are) {
+  SeatPool pool;
+  EXPECT_FALSE(pool.borrow(0));
+  EXPECT_TRUE(pool.borrow(2));
+  EXPECT_TRUE(pool.borrow(2));
+  EXPECT_FALSE(pool.borrow(2));
+  EXPECT_FALSE(pool.borrow(1)) << "after a reload with less";
+  pool.give_back();
+  EXPECT_TRUE(pool.borrow(2));
 }
 
 }  // namespace

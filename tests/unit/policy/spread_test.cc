@@ -1,6 +1,8 @@
 // How many shards take new connections.
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "ringpost/policy/spread.hh"
 
 namespace ringpost::policy {
@@ -8,25 +10,29 @@ namespace {
 
 constexpr Duration kStep = std::chrono::milliseconds(100);
 
-/// A server that is looked at ten times a second, and does so much work between two looks.
+/// A server that is looked at ten times a second, and does so much work between two looks. Its connections are short, unless said.
 struct Watched {
   explicit Watched(std::size_t shards) : spread(shards) { pass(1); }
 
   /// Connections that last for no time.
-  void pass(int count) {
-    closed += count;
-    now += kStep;
-    spread.look({.now = now, .connections = 0, .closed = closed, .work = done});
-  }
+  void pass(std::uint64_t count) { see({.closed = closed += count}); }
   /// So many looks later. As many connections are closed as are open.
   std::size_t look(double busy, double idle, int times = 1, std::size_t connections = 0, std::uint64_t work = 1000) {
     while (times-- > 0) {
-      now += kStep;
       done += work;
-      closed += connections;
-      spread.look({.now = now, .busy = busy, .idle = idle, .connections = connections, .closed = closed, .work = done});
+      see({.busy = busy, .idle = idle, .connections = connections, .closed = closed += connections});
     }
     return spread.in_use();
+  }
+  /// So many connections are open for `span`, and a few closed between two looks.
+  std::size_t hold(Duration span, std::size_t connections, std::uint64_t closed_each_look, double busy = 0.1) {
+    for (Instant end = now + span; now < end;) see({.busy = busy, .idle = 1, .connections = connections, .closed = closed += closed_each_look});
+    return spread.in_use();
+  }
+  void see(Spread::Seen seen) {
+    seen.now = now += kStep;
+    seen.work = done;
+    spread.look(seen);
   }
 
   Spread spread;
@@ -89,20 +95,30 @@ TEST(Spread, all_take_part_until_connections_are_seen_to_be_short) {
 
 TEST(Spread, all_take_part_where_connections_are_kept) {
   Watched server{4};
+  const auto while_ = std::chrono::seconds(30);
   server.pass(1000);
   ASSERT_EQ(server.spread.in_use(), 1u);
-  const auto hold = [&](Duration span, std::size_t connections, std::uint64_t closed_each_look) {
-    for (int i = 0; i < looks(span); ++i) {
-      server.now += kStep;
-      server.closed += closed_each_look;
-      server.spread.look({.now = server.now, .busy = 0.1, .idle = 1, .connections = connections, .closed = server.closed, .work = 0});
-    }
-    return server.spread.in_use();
-  };
-  EXPECT_EQ(hold(std::chrono::seconds(30), 100, 0), 4u);
-  EXPECT_EQ(hold(std::chrono::seconds(30), 100, 3), 1u) << "3.3 s each";
-  EXPECT_EQ(hold(std::chrono::seconds(30), 100, 1), 4u) << "10 s each";
-  EXPECT_EQ(hold(std::chrono::seconds(30), 0, 1), 1u);
+  EXPECT_EQ(server.hold(while_, 100, 0), 4u);
+  EXPECT_EQ(server.hold(while_, 100, 2), 4u) << "5 s each";
+  EXPECT_EQ(server.hold(while_, 100, 4), 1u) << "2.5 s each";
+  EXPECT_EQ(server.hold(while_, 100, 2), 1u) << "5 s each: between the two it stays as it is";
+  EXPECT_EQ(server.hold(while_, 100, 1), 4u) << "10 s each";
+  EXPECT_EQ(server.hold(while_, 0, 1), 1u);
+}
+
+TEST(Spread, connections_that_wait_for_a_moment_are_not_kept_ones) {
+  Watched server{4};
+  EXPECT_EQ(server.hold(Spread::kLongFor, 200, 0), 1u);
+  EXPECT_EQ(server.hold(std::chrono::seconds(1), 200, 100), 1u);
+}
+
+TEST(Spread, what_all_did_goes_to_as_many_as_it_needs) {
+  for (const auto& [busy, wanted] : {std::pair{0.05, 1u}, {0.3, 5u}, {0.6, 8u}}) {
+    Watched server{8};
+    ASSERT_EQ(server.hold(std::chrono::seconds(30), 100, 0, busy), 8u);
+    server.see({.busy = busy, .idle = 0, .connections = 100, .closed = server.closed += 10'000});
+    EXPECT_EQ(server.spread.in_use(), wanted) << busy;
+  }
 }
 
 TEST(Spread, counters_that_seem_to_go_back_do_no_harm) {
@@ -140,31 +156,54 @@ TEST(Spread, what_is_given_up_at_one_load_is_not_taken_at_the_same) {
   }
 }
 
+constexpr Duration kUntilOneMore = Spread::kBusyFor + Spread::kMeasure;
+constexpr Duration kUntilJudged = Spread::kSettle + Spread::kMeasure;
+
 TEST(Spread, a_core_that_others_use_is_tried_after_a_while_and_kept_when_it_brings_something) {
   Watched server{2};
-  EXPECT_EQ(server.look(1, 0.1, looks(Spread::kBusyFor)), 1u);
+  EXPECT_EQ(server.look(1, 0.1, looks(kUntilOneMore)), 1u);
   EXPECT_EQ(server.look(1, 0.1), 2u);
   EXPECT_EQ(server.look(1, 0.1, 100, 0, 1400), 2u);
 }
 
 TEST(Spread, and_given_back_when_it_brings_too_little) {
   Watched server{2};
-  server.look(1, 0.1, looks(Spread::kBusyFor) + 1);
+  server.look(1, 0.1, looks(kUntilOneMore) + 1);
   ASSERT_EQ(server.spread.in_use(), 2u);
-  const int trial = looks(Spread::kSettle + Spread::kMeasure);
-  EXPECT_EQ(server.look(1, 0.1, trial - 1, 0, 1200), 2u);
+  EXPECT_EQ(server.look(1, 0.1, looks(kUntilJudged) - 1, 0, 1200), 2u);
   EXPECT_EQ(server.look(1, 0.1, 1, 0, 1200), 1u);
-  EXPECT_EQ(server.look(1, 0.1, looks(Spread::kNextTrial) - 1), 1u) << "and not tried again at once";
-  EXPECT_EQ(server.look(1, 0.1, 2), 2u);
+  EXPECT_EQ(server.look(1, 0.1, looks(Spread::kNextTrial), 0, 1200), 1u) << "and not tried again at once";
+  EXPECT_EQ(server.look(1, 0.1, looks(Spread::kMeasure), 0, 1200), 2u);
+}
+
+TEST(Spread, a_load_that_rises_is_no_gain_of_a_trial) {
+  Watched server{2};
+  std::uint64_t work = 1000;
+  for (int i = 0; i < looks(kUntilOneMore) + 1; ++i) server.look(1, 0.1, 1, 0, work += 10);
+  ASSERT_EQ(server.spread.in_use(), 2u);
+  EXPECT_EQ(server.look(1, 0.1, looks(kUntilJudged), 0, work), 1u);
 }
 
 TEST(Spread, many_shards_ask_less_of_one_more) {
   Watched server{8};
   server.look(0.9, 1, 2 * kGrow);
   ASSERT_EQ(server.spread.in_use(), 4u);
-  server.look(1, 0, looks(Spread::kBusyFor) + 1, 0, 4000);
+  server.look(1, 0, looks(kUntilOneMore) + 1, 0, 4000);
   ASSERT_EQ(server.spread.in_use(), 5u);
-  EXPECT_EQ(server.look(1, 0, looks(Spread::kSettle + Spread::kMeasure), 0, 4400), 5u);
+  EXPECT_EQ(server.look(1, 0, looks(kUntilJudged), 0, 4400), 5u);
+}
+
+TEST(Spread, a_trial_ends_when_connections_are_kept_or_more_shards_are_needed) {
+  Watched kept{4};
+  kept.look(1, 0, looks(kUntilOneMore) + 1);
+  ASSERT_EQ(kept.spread.in_use(), 2u);
+  EXPECT_EQ(kept.hold(std::chrono::seconds(30), 100, 0), 4u);
+
+  Watched many{4};
+  many.look(1, 0, looks(kUntilOneMore) + 1);
+  ASSERT_EQ(many.spread.in_use(), 2u);
+  EXPECT_EQ(many.look(1, 0, 1, 2 * Spread::kConnections + 1), 3u);
+  EXPECT_EQ(many.look(1, 0, looks(kUntilJudged), 2 * Spread::kConnections + 1), 3u);
 }
 
 TEST(Spread, a_trial_is_not_begun_in_a_load_that_comes_and_goes) {

@@ -1,0 +1,40 @@
+// Connections to next hops that belong to no shard: whoever has much to deliver borrows them.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+
+namespace ringpost::policy {
+
+/// How `deliver.connections_total` is divided: half of it belongs to the shards, so that none ever waits for another; the rest is lent, for
+/// mail stays on the shard that took it, and that may be one for all.
+struct SeatShares {
+  std::size_t own = 1;     ///< of each shard, at least one
+  std::size_t common = 0;  ///< lent at most
+
+  static SeatShares of(std::size_t total, std::size_t shards) {
+    if (shards <= 1) return {std::max<std::size_t>(total, 1), 0};
+    const std::size_t own = std::max<std::size_t>(total / 2 / shards, 1);
+    return {own, total - std::min(total, own * shards)};
+  }
+};
+
+/// How many are lent now. Threads: any.
+class SeatPool {
+ public:
+  /// One, unless `most` are lent.
+  bool borrow(std::size_t most) {
+    std::size_t lent = lent_.load(std::memory_order_relaxed);
+    while (lent < most)
+      if (lent_.compare_exchange_weak(lent, lent + 1, std::memory_order_relaxed)) return true;
+    return false;
+  }
+  void give_back() { lent_.fetch_sub(1, std::memory_order_relaxed); }
+  std::size_t lent() const { return lent_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::size_t> lent_{0};
+};
+
+}  // namespace ringpost::policy
