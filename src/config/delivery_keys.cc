@@ -53,7 +53,7 @@ constexpr Key kKeys[] = {
          .min = 1,
          .max = 100'000,
          .help = "Connections to all destinations together. Half of them are kept for destinations that have answered lately, so that a "
-                 "crowd of slow strangers cannot take all."}),
+                 "crowd of slow strangers cannot take all. Half of them belong to the shards, each its part; the rest goes to whichever needs it."}),
     key<FIELD(deliver.messages_per_connection)>(
         {.name = "deliver.messages_per_connection",
          .type = Type::integer,

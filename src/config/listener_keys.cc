@@ -19,8 +19,9 @@ constexpr Key kKeys[] = {
         {.name = "shards.spread",
          .type = Type::choice,
          .fallback = "load",
-         .help = "Which shards take new connections. load: as few as the load needs, so that each message costs less CPU and fewer syncs; more "
-                 "when those are busy and cores are idle, and one for each 256 open connections. even: all of them, each its part."}),
+         .help = "Which shards take new connections. load: while connections are short (3 s at most in the mean), as few as the load needs, so that "
+                 "each message costs less CPU and fewer syncs; more when those are busy and the next cores are idle, and one for each 256 open "
+                 "connections. even: all of them, each its part."}),
     key<FIELD(hostname)>(
         {.name = "hostname",
          .type = Type::host_name,

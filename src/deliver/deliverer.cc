@@ -22,6 +22,8 @@ constexpr std::size_t kParkedMax = 100'000;
 // TLS sessions kept for later connections; each takes a few kilobytes.
 constexpr std::size_t kSessionsMax = 512;
 constexpr Duration kSweepInterval = std::chrono::seconds(30);
+constexpr Duration kCallInterval = std::chrono::milliseconds(100);
+constexpr std::size_t kCalledAtOnce = 64;
 // A site without work is remembered for this long: what it answered, and how many connections it bears.
 constexpr Duration kMemory = std::chrono::minutes(10);
 
@@ -106,6 +108,10 @@ runtime::Task<void> Deliverer::dispatch() {
   while (!stopping_) {
     kicked_ = false;
     const bool more = sort_due();
+    if (surroundings_.ring.now() >= next_call_) {
+      next_call_ = surroundings_.ring.now() + kCallInterval;
+      call_standing();
+    }
     attend_all();
     if (surroundings_.ring.now() >= next_sweep_) sweep();
     if (more) {
@@ -117,13 +123,14 @@ runtime::Task<void> Deliverer::dispatch() {
   }
 }
 
-// What is due and waits for a worker, a permit or a place in line needs no timer: all of them kick.
+// What is due and waits for a worker, a permit or a place in line needs no timer: all of them kick. But for seats of other shards.
 Instant Deliverer::next_look() const {
   const Instant now = surroundings_.ring.now();
   Instant next = surroundings_.queue.next_due();
   if (settings_->route.fallback.is_hold() && settings_->route.domains.empty()) next = kNever;
   else if (single_ && next != kNever) next = std::max(next, single_->suspended_until);
   if (next <= now || waits_for_room_) next = kNever;
+  if (surroundings_.seats && !standing_.empty()) next = std::min(next, next_call_);
   return std::min(next, next_sweep_);
 }
 
@@ -248,13 +255,13 @@ void Deliverer::feed(Account& account) {
 // All sites together have a number of seats; half of them are for those that have answered lately. A shard has seats of its own, and borrows
 // others beyond them.
 bool Deliverer::take_seat(const Site& site) {
-  const auto [own, common] = policy::SeatShares::of(settings_->deliver.connections_total, surroundings_.shards);
+  const auto shares = policy::SeatShares::of(settings_->deliver.connections_total, surroundings_.shards);
   const bool known = site.proven || &site == single_;
-  if (workers_ - borrowed_ < (known ? own : std::max<std::size_t>(own / 2, 1))) {
+  if (workers_ - borrowed_ < (known ? shares.own : shares.own_of_strangers)) {
     ++workers_;
     return true;
   }
-  if (!surroundings_.seats || !surroundings_.seats->borrow(known ? common : common / 2)) return false;
+  if (!surroundings_.seats || !surroundings_.seats->borrow(known ? shares.common : shares.common_of_strangers)) return false;
   ++workers_;
   ++borrowed_;
   return true;
@@ -265,6 +272,18 @@ void Deliverer::leave_seat() {
   if (borrowed_ == 0) return;
   --borrowed_;
   surroundings_.seats->give_back();
+}
+
+// Seats that other shards give back make no noise here: those who wait for one try again.
+void Deliverer::call_standing() {
+  if (!surroundings_.seats) return;
+  for (std::size_t left = std::min(standing_.size(), kCalledAtOnce); left > 0; --left) {
+    auto next = sites_.find(standing_.front());
+    standing_.pop_front();
+    if (next == sites_.end()) continue;
+    next->second->stands = false;
+    attend_later(*next->second);
+  }
 }
 
 // Nothing to do: permits that others wait for go back, those that came too late to be used and those of idle connections.

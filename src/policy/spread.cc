@@ -20,6 +20,11 @@ bool holds_for(Duration span, bool condition, Instant& since, Instant now) {
 }  // namespace
 
 std::size_t Spread::look(const Seen& seen) {
+  if (looked_ == kNever) {  // what counters had when it began is nobody's doing
+    looked_ = seen.now;
+    closed_so_far_ = seen.closed;
+    return in_use_;
+  }
   const std::size_t least = std::clamp<std::size_t>((seen.connections + kConnections - 1) / kConnections, 1, shards_);
   const bool were_short = std::exchange(short_, are_short(seen));
   if (!short_) {
@@ -39,20 +44,23 @@ std::size_t Spread::look(const Seen& seen) {
 
 // How long connections last, by Little's law: how many are open, by how many are closed in a second. Nothing is forgotten while there are none.
 bool Spread::are_short(const Seen& seen) {
-  const double passed = looked_ == kNever ? 0 : seconds(seen.now - looked_);
+  const double passed = seconds(seen.now - std::exchange(looked_, seen.now));
   // Two counters make it, which are not read at the same moment: it may seem to go back.
   const auto closed = static_cast<double>(std::max<std::int64_t>(0, static_cast<std::int64_t>(seen.closed - std::exchange(closed_so_far_, seen.closed))));
-  looked_ = seen.now;
   if (seen.connections == 0 && closed == 0) return short_;
   const double kept = std::exp(-passed / seconds(kMemory));
   open_s_ = open_s_ * kept + static_cast<double>(seen.connections) * passed;
   closed_ = closed_ * kept + closed;
-  if (!short_) return open_s_ <= closed_ * seconds(kShort);
+  if (!short_) {
+    long_since_ = kNever;
+    return closed_ >= kFew && open_s_ <= closed_ * seconds(kShort);
+  }
   return !holds_for(kLongFor, open_s_ >= closed_ * seconds(kLong), long_since_, seen.now);
 }
 
 void Spread::follow_load(const Seen& seen, std::size_t least) {
-  const bool busy = seen.busy >= kBusy && in_use_ < shards_;
+  const double busiest = std::max(seen.busy, seen.busiest);
+  const bool busy = busiest >= kBusy && in_use_ < shards_;
   const bool busy_for_long = holds_for(kBusyFor, busy, busy_since_, seen.now);
   if (holds_for(kIdleFor, busy && seen.idle >= kIdle, idle_since_, seen.now)) {
     use(next());
@@ -60,7 +68,7 @@ void Spread::follow_load(const Seen& seen, std::size_t least) {
     trial_ = Trial::before;
     mark_ = {seen.now, seen.work};
   }
-  const bool relaxed = in_use_ > least && seen.busy * static_cast<double>(in_use_) <= kRelaxed * static_cast<double>(in_use_ - 1);
+  const bool relaxed = in_use_ > least && busiest < kBusy && seen.busy * static_cast<double>(in_use_) <= kRelaxed * static_cast<double>(in_use_ - 1);
   if (holds_for(kRelaxedFor, relaxed, relaxed_since_, seen.now)) use(in_use_ - 1);
 }
 

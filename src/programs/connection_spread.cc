@@ -5,11 +5,12 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <chrono>
 #include <string>
 #include <string_view>
 #include <utility>
+
+#include "programs/core_times.hh"
 
 namespace ringpost::programs {
 
@@ -18,21 +19,6 @@ namespace {
 constexpr std::size_t kCoresBytes = 64 * 1024;  // lines of some 500 cores and more
 
 Instant steady_now() { return Instant{std::chrono::steady_clock::now().time_since_epoch()}; }
-
-/// Takes the number that `text` begins with, and the blanks before it.
-std::uint64_t take_number(std::string_view& text) {
-  text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));
-  std::uint64_t number = 0;
-  const char* end = std::from_chars(text.data(), text.data() + text.size(), number).ptr;
-  text.remove_prefix(static_cast<std::size_t>(end - text.data()));
-  return number;
-}
-
-/// And its end, if it has one.
-void skip_line(std::string_view& text) {
-  const std::size_t end = text.find('\n');
-  text.remove_prefix(end == text.npos ? text.size() : end + 1);
-}
 
 }  // namespace
 
@@ -84,7 +70,8 @@ std::size_t ConnectionSpread::look(config::ConnectionSpread wish, std::span<cons
   const Instant now = steady_now();
   const Duration since_last = looked_ == kNever ? Duration::zero() : now - looked_;
   looked_ = now;
-  policy::Spread::Seen seen{.now = now, .busy = busy(since_last)};
+  policy::Spread::Seen seen{.now = now};
+  look_at_shards(since_last, seen);
   for (const metrics::ShardMetrics* shard : metrics) {
     const auto open = static_cast<std::uint64_t>(shard->connections_open.value());
     seen.connections += open;
@@ -94,31 +81,27 @@ std::size_t ConnectionSpread::look(config::ConnectionSpread wish, std::span<cons
       seen.work += done->value();
   }
   // Looked at only when it matters: the kernel adds up a lot for that file.
-  const bool matters = seen.busy >= policy::Spread::kBusy && spread_.in_use() < shards_;
-  Ticks ticks = matters ? idle_ticks() : Ticks{};
+  const bool matters = seen.busiest >= policy::Spread::kBusy && spread_.in_use() < shards_;
+  Ticks ticks = matters ? idle_ticks(cores_file_->read(cores_text_)) : Ticks{};
   seen.idle = idle(idle_before_, ticks, since_last);
   idle_before_ = std::move(ticks);
   return spread_.look(seen);
 }
 
-// Time on a core and in line for one (Documentation/scheduler/sched-stats.rst). Nothing where the kernel does not count it.
 std::optional<std::uint64_t> ConnectionSpread::spent_ns(std::size_t shard) {
   std::array<char, 128> buffer;
-  std::string_view text = thread_files_[shard].read(buffer);
-  const std::uint64_t ran = take_number(text), waited = take_number(text);
-  if (ran == 0) return std::nullopt;
-  return ran + waited;
+  return thread_ns(thread_files_[shard].read(buffer));
 }
 
-double ConnectionSpread::busy(Duration since_last) {
-  Duration spent{};
+void ConnectionSpread::look_at_shards(Duration since_last, policy::Spread::Seen& seen) {
   for (std::size_t i = 0; i < shards_; ++i) {
     const std::uint64_t before = spent_ns_[i], total = spent_ns(i).value_or(before);
     spent_ns_[i] = total;
-    if (i < spread_.in_use()) spent += Duration{static_cast<Duration::rep>(total - before)};
+    if (i >= spread_.in_use() || since_last <= Duration::zero()) continue;
+    const double busy = std::min(1.0, static_cast<double>(total - before) / static_cast<double>(since_last.count()));
+    seen.busy += busy / static_cast<double>(spread_.in_use());
+    seen.busiest = std::max(seen.busiest, busy);
   }
-  if (since_last <= Duration::zero()) return 0;
-  return std::min(1.0, std::chrono::duration<double>(spent) / std::chrono::duration<double>(since_last) / static_cast<double>(spread_.in_use()));
 }
 
 // The mean of the cores of the shards that would be taken into use next; where shards are not pinned, of all.
@@ -134,22 +117,6 @@ double ConnectionSpread::idle(const Ticks& before, const Ticks& after, Duration 
   if (cores == 0) return 0;
   const double idle = static_cast<double>(ticks) / static_cast<double>(::sysconf(_SC_CLK_TCK));
   return idle / static_cast<double>(cores) / std::chrono::duration<double>(between).count();
-}
-
-// proc(5): "cpuN user nice system idle iowait ..." for each core that is on, behind a line for all of them.
-ConnectionSpread::Ticks ConnectionSpread::idle_ticks() {
-  constexpr std::string_view kCore = "cpu";
-  std::string_view text = cores_file_->read(cores_text_);
-  Ticks ticks;
-  for (skip_line(text); text.starts_with(kCore) && text.contains('\n'); skip_line(text)) {
-    std::string_view line = text.substr(kCore.size());
-    const auto core = static_cast<std::size_t>(take_number(line));
-    std::array<std::uint64_t, 5> spent{};
-    for (std::uint64_t& each : spent) each = take_number(line);
-    if (ticks.size() <= core) ticks.resize(core + 1);
-    ticks[core] = spent[3] + spent[4];
-  }
-  return ticks;
 }
 
 }  // namespace ringpost::programs

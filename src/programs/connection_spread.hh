@@ -34,9 +34,8 @@ class ConnectionSpread {
   using Ticks = std::vector<std::uint64_t>;  ///< by core; empty: not known
 
   std::optional<std::uint64_t> spent_ns(std::size_t shard);
-  double busy(Duration since_last);
+  void look_at_shards(Duration since_last, policy::Spread::Seen& seen);
   double idle(const Ticks& before, const Ticks& after, Duration between) const;
-  Ticks idle_ticks();
 
   std::size_t shards_;
   std::vector<int> cores_;

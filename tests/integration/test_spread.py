@@ -3,10 +3,11 @@
 import contextlib
 import re
 import socket
+import subprocess
 
 import pytest
 
-from server import Server, wait_until
+from server import BUILD, Server, wait_until
 
 BURST = 40  # all of them on one of two shards by chance: once in 2 ** 39
 
@@ -65,6 +66,17 @@ def test_connections_that_are_kept_go_to_all(server):
             return all(now > then for now, then in zip(accepted(server), before))
         wait_until("connections on both", both_took_some, meanwhile=server.must_run)
     gather(server)
+
+
+def test_load_takes_another_shard_into_use(server):
+    gather(server)
+    many = ["--connections", "50", "--per-connection", "20", "--recipients", "100", "--size", "1k", "--pipeline", "--seconds", "120"]
+    with contextlib.ExitStack() as generators:
+        for _ in range(4):  # more than one shard can do, whoever else wants the cores
+            load = subprocess.Popen([BUILD / "ringpost-bench", "send", "--to", f"127.0.0.1:{server.port}", "--quiet", *many], stdout=subprocess.DEVNULL)
+            generators.callback(load.wait)
+            generators.callback(load.kill)
+        wait_until("both shards in use", lambda: in_use(server) == 2, meanwhile=server.must_run)
 
 
 def test_an_operator_says_otherwise(server):

@@ -124,6 +124,7 @@ class Deliverer {
   Instant next_look() const;
   bool take_seat(const Site& site);
   void leave_seat();
+  void call_standing();
 
   // sites.cc: places, and what they are told
   Site& site_of(const Way& way);
@@ -193,6 +194,7 @@ class Deliverer {
   std::size_t workers_ = 0;
   std::size_t borrowed_ = 0;  // seats of those
   Instant next_sweep_ = kNever;
+  Instant next_call_{};  // of those that stand
   std::vector<Connection*> open_;
   LogLimit failure_log_;
 };

@@ -7,16 +7,20 @@
 
 namespace ringpost::policy {
 
-/// How `deliver.connections_total` is divided: half of it belongs to the shards, so that none ever waits for another; the rest is lent, for
-/// mail stays on the shard that took it, and that may be one for all.
+/// How `deliver.connections_total` is divided: half of it belongs to the shards, each its part; the rest is lent, for mail stays on the shard
+/// that took it, and that may be one for all. Destinations that have not answered lately get half of the total at most.
 struct SeatShares {
-  std::size_t own = 1;     ///< of each shard, at least one
-  std::size_t common = 0;  ///< lent at most
+  std::size_t own = 1, own_of_strangers = 1;        ///< of each shard, at least one
+  std::size_t common = 0, common_of_strangers = 0;  ///< lent at most
 
   static SeatShares of(std::size_t total, std::size_t shards) {
-    if (shards <= 1) return {std::max<std::size_t>(total, 1), 0};
-    const std::size_t own = std::max<std::size_t>(total / 2 / shards, 1);
-    return {own, total - std::min(total, own * shards)};
+    SeatShares shares;
+    shares.own = std::max<std::size_t>(shards > 1 ? total / 2 / shards : total, 1);
+    shares.own_of_strangers = std::max<std::size_t>(shares.own / 2, 1);
+    if (shards <= 1) return shares;
+    shares.common = total - std::min(total, shares.own * shards);
+    shares.common_of_strangers = total / 2 - std::min(total / 2, shares.own_of_strangers * shards);
+    return shares;
   }
 };
 

@@ -11,9 +11,9 @@ namespace ringpost::policy {
 /// A pure core, told some times a second how busy the shards are. One shard with much to do takes less CPU, and fewer syncs, for each
 /// message than two with half of it. So where connections are short, more shards are used only when the load asks for them:
 ///
-/// Short:        a connection stays where it is, so all shards are used unless connections last kShort at most in the mean. Then whatever
-///               was decided is soon undone. It ends when they last for kLong.
-/// Busy:         when those in use have little time left, twice as many, if the next cores are idle, and not for a moment only.
+/// Short:        a connection stays where it is, so all shards are used unless connections last kShort at most in the mean, of kFew or more
+///               that were seen to end. Then whatever was decided is soon undone for most. It ends when they last for kLong.
+/// Busy:         when one of those in use has little time left, twice as many, if the next cores are idle, and not for a moment only.
 /// Connections:  at least one for each kConnections that are open, for nobody knows when they will all speak.
 /// Trial:        when those in use have been busy for long and no core is idle, one more is tried. It stays if it brings enough: what
 ///               else runs there may be a client that the server waits for, or a stranger that the server should not yield to.
@@ -21,9 +21,10 @@ namespace ringpost::policy {
 class Spread {
  public:
   static constexpr Duration kShort = std::chrono::seconds(3), kLong = std::chrono::seconds(6);
+  static constexpr double kFew = 5;
   static constexpr Duration kLongFor = std::chrono::seconds(1);
   static constexpr Duration kMemory = std::chrono::seconds(2);  ///< what connections did counts for so long
-  static constexpr double kBusy = 0.7, kIdle = 0.4, kRelaxed = 0.5;
+  static constexpr double kBusy = 0.7, kIdle = 0.4, kRelaxed = 0.65;
   static constexpr Duration kIdleFor = std::chrono::milliseconds(200);
   static constexpr Duration kRelaxedFor = std::chrono::seconds(3);
   static constexpr std::size_t kConnections = 256;
@@ -37,6 +38,7 @@ class Spread {
   struct Seen {
     Instant now;
     double busy = 0;              ///< share of the time that the shards in use ran or waited for their cores, their mean, 0..1
+    double busiest = 0;           ///< the same of the one that did most
     double idle = 0;              ///< share of the time that the cores of the next() did nothing, their mean, 0..1
     std::size_t connections = 0;  ///< open now
     std::uint64_t closed = 0;     ///< connections, since the start

@@ -112,35 +112,54 @@ TEST(Attacks, N6_a_tarpit_with_a_backlog_keeps_nobody_waiting) {
   bench.world.network().reset_all(kOther);
 }
 
-/// How many connections one of eight shards opens to hosts that nobody knows and that do not answer.
-std::size_t connections_of_one_shard(policy::SeatPool* seats) {
-  config::Settings settings = routed();
-  settings.deliver.connections_total = 64;
-  Bench bench({}, settings, 1, 8, seats);
+/// One of eight shards, with mail for 100 hosts that nobody knows and that do not answer.
+struct CrowdedShard {
+  explicit CrowdedShard(policy::SeatPool* seats) : bench({}, eight_seats_a_shard(), 1, 8, seats) {
+    bench.hosts.by_default = [this](const std::string& domain) -> std::expected<Hosts, NoHosts> {
+      addresses.emplace_back(IpAddress::from_ipv4(0xcb007100u + static_cast<std::uint32_t>(addresses.size())), 25);
+      bench.world.network().set_route(addresses.back(), sim::Route::lost);
+      return hosts_at("mx." + domain, {addresses.back()});
+    };
+    for (int i = 0; i < 100; ++i) (void)bench.send(mail_to({"a@d" + std::to_string(i) + ".test"}));
+  }
+  ~CrowdedShard() {
+    for (const SocketAddress& address : addresses) bench.world.network().set_route(address, sim::Route::refused);
+    bench.world.run_until([&] { return bench.deliverer.connections() == 0; }, minutes{30});
+  }
+  static config::Settings eight_seats_a_shard() {
+    config::Settings settings = routed();
+    settings.deliver.connections_total = 64;
+    return settings;
+  }
+  /// A second later.
+  std::size_t connections() {
+    bench.run_for(seconds{1});
+    return bench.deliverer.connections();
+  }
+
+  Bench bench;
   std::vector<SocketAddress> addresses;
-  bench.hosts.by_default = [&](const std::string& domain) -> std::expected<Hosts, NoHosts> {
-    addresses.emplace_back(IpAddress::from_ipv4(0xcb007100u + static_cast<std::uint32_t>(addresses.size())), 25);
-    bench.world.network().set_route(addresses.back(), sim::Route::lost);
-    return hosts_at("mx." + domain, {addresses.back()});
-  };
-  for (int i = 0; i < 100; ++i) (void)bench.send(mail_to({"a@d" + std::to_string(i) + ".test"}));
-  bench.run_for(seconds{1});
-  const std::size_t connections = bench.deliverer.connections();
-  for (const SocketAddress& address : addresses) bench.world.network().set_route(address, sim::Route::refused);
-  bench.world.run_until([&] { return bench.deliverer.connections() == 0; }, minutes{30});
-  return connections;
-}
+};
 
 TEST(Sites, a_shard_with_all_the_mail_borrows_connections_of_the_others) {
-  EXPECT_EQ(connections_of_one_shard(nullptr), 2u) << "half of its own four";
+  EXPECT_EQ(CrowdedShard{nullptr}.connections(), 2u) << "half of its own four";
   policy::SeatPool seats;
-  EXPECT_EQ(connections_of_one_shard(&seats), 2u + 16u) << "and half of those that are lent";
+  EXPECT_EQ(CrowdedShard{&seats}.connections(), 2u + 16u) << "and half of those that are lent";
   EXPECT_EQ(seats.lent(), 0u) << "all given back";
-  for (int i = 0; i < 10; ++i) ASSERT_TRUE(seats.borrow(32));
-  EXPECT_EQ(connections_of_one_shard(&seats), 2u + 6u);
+}
+
+TEST(Sites, what_other_shards_give_back_is_taken_soon) {
+  policy::SeatPool seats;
   while (seats.borrow(32)) continue;
-  EXPECT_EQ(connections_of_one_shard(&seats), 2u) << "its own nobody takes";
-  EXPECT_EQ(seats.lent(), 32u);
+  {
+    CrowdedShard shard{&seats};
+    EXPECT_EQ(shard.connections(), 2u) << "its own nobody takes";
+    for (int i = 0; i < 16; ++i) seats.give_back();
+    EXPECT_EQ(shard.connections(), 2u) << "strangers get half of them";
+    for (int i = 0; i < 10; ++i) seats.give_back();
+    EXPECT_EQ(shard.connections(), 2u + 10u);
+  }
+  EXPECT_EQ(seats.lent(), 6u);
 }
 
 TEST(Attacks, A10_ten_thousand_recipients_at_ten_thousand_domains_do_not_hinder_other_mail) {

@@ -129,6 +129,9 @@ TEST(Seats, shares_come_to_the_total_and_nobody_is_without) {
       const SeatShares shares = SeatShares::of(total, shards);
       EXPECT_GE(shares.own, 1u);
       EXPECT_EQ(std::max(total, shards), shares.own * shards + shares.common) << total << " by " << shards;
+      EXPECT_GE(shares.own_of_strangers, 1u);
+      EXPECT_EQ(std::max(total / 2, shares.own_of_strangers * shards), shares.own_of_strangers * shards + shares.common_of_strangers)
+          << total << " by " << shards;
     }
   }
   EXPECT_EQ(SeatShares::of(2000, 8).own, 125u);
