@@ -108,9 +108,9 @@ runtime::Task<void> Deliverer::dispatch() {
   while (!stopping_) {
     kicked_ = false;
     const bool more = sort_due();
-    if (surroundings_.ring.now() >= next_call_) {
+    if (surroundings_.seats && surroundings_.ring.now() >= next_call_) {  // seats that other shards give back make no noise here
       next_call_ = surroundings_.ring.now() + kCallInterval;
-      call_standing();
+      call_standing(kCalledAtOnce);
     }
     attend_all();
     if (surroundings_.ring.now() >= next_sweep_) sweep();
@@ -274,15 +274,14 @@ void Deliverer::leave_seat() {
   surroundings_.seats->give_back();
 }
 
-// Seats that other shards give back make no noise here: those who wait for one try again.
-void Deliverer::call_standing() {
-  if (!surroundings_.seats) return;
-  for (std::size_t left = std::min(standing_.size(), kCalledAtOnce); left > 0; --left) {
+// Sites that wait for a seat, those with work for one, try again: `most` of them.
+void Deliverer::call_standing(std::size_t most) {
+  while (most > 0 && !standing_.empty()) {
     auto next = sites_.find(standing_.front());
     standing_.pop_front();
-    if (next == sites_.end()) continue;
-    next->second->stands = false;
+    if (next == sites_.end() || !std::exchange(next->second->stands, false) || next->second->jobs.empty()) continue;
     attend_later(*next->second);
+    --most;
   }
 }
 

@@ -55,13 +55,7 @@ runtime::Task<void> Deliverer::work(Site& site) {
   leave_seat();
   surroundings_.permits.release_one(account.id);
   feed(account);
-  while (!standing_.empty()) {
-    auto next = sites_.find(standing_.front());
-    standing_.pop_front();
-    if (next == sites_.end() || !std::exchange(next->second->stands, false) || next->second->jobs.empty()) continue;
-    attend_later(*next->second);
-    break;
-  }
+  call_standing(1);
   attend_later(site);
   kick();
   worker_ended_.notify_all();

@@ -3,6 +3,8 @@
 #include <chrono>
 #include <utility>
 
+#include "ringpost/base/steady_clock.hh"
+
 namespace ringpost::helperd {
 
 namespace {
@@ -67,7 +69,7 @@ std::shared_ptr<const TokenChecker::Keys> TokenChecker::keys() {
 /// The client hears that the token is not good, and no more; whoever runs the issuer wants to know why.
 TokenVerdict TokenChecker::refuse(tokens::TokenFault fault) {
   std::lock_guard lock{mutex_};
-  if (auto suppressed = refused_lines_.admit(Instant{std::chrono::steady_clock::now().time_since_epoch()}))
+  if (auto suppressed = refused_lines_.admit(steady_now()))
     log_.warning("a token was refused", {{"why", fault}, {"suppressed", *suppressed}});
   return std::unexpected(TokenDoubt::refused);
 }

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "ringpost/base/steady_clock.hh"
 #include "ringpost/tokens/introspection.hh"
 
 namespace ringpost::helperd {
@@ -60,7 +61,7 @@ std::shared_ptr<const SecretBytes> TokenIntrospector::credentials() {
 
 void TokenIntrospector::tell_trouble(std::string_view why, std::uint16_t status) {
   std::lock_guard lock{mutex_};
-  if (auto suppressed = trouble_lines_.admit(Instant{std::chrono::steady_clock::now().time_since_epoch()}))
+  if (auto suppressed = trouble_lines_.admit(steady_now()))
     log_.warning("the issuer cannot be asked about tokens", {{"why", OperatorText{why}}, {"status", status}, {"suppressed", *suppressed}});
 }
 

@@ -11,14 +11,13 @@
 #include <utility>
 
 #include "programs/core_times.hh"
+#include "ringpost/base/steady_clock.hh"
 
 namespace ringpost::programs {
 
 namespace {
 
 constexpr std::size_t kCoresBytes = 64 * 1024;  // lines of some 500 cores and more
-
-Instant steady_now() { return Instant{std::chrono::steady_clock::now().time_since_epoch()}; }
 
 }  // namespace
 

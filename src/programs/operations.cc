@@ -6,6 +6,7 @@
 #include "programs/completion.hh"
 #include "programs/config_files.hh"
 #include "programs/hop_logins.hh"
+#include "ringpost/base/steady_clock.hh"
 #include "ringpost/control/json.hh"
 #include "ringpost/metrics/exposition.hh"
 #include "ringpost/policy/recipients.hh"
@@ -80,7 +81,7 @@ std::string Operations::status() {
 }
 
 std::size_t Operations::in_use() const {
-  const std::size_t some = in_use_.load(std::memory_order_relaxed);
+  const std::size_t some = board_.spread_over();
   return some == 0 ? facts_.shards : some;
 }
 
@@ -97,7 +98,7 @@ std::string Operations::metrics() {
 }
 
 std::string Operations::bans() {
-  const Instant now{std::chrono::steady_clock::now().time_since_epoch()};  // the clock of every ring
+  const Instant now = steady_now();
   std::string lines;
   for (const policy::LoginBan& ban : logins_.bans(now)) {
     std::string line;

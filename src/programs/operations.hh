@@ -36,8 +36,6 @@ class Operations final : public control::Daemon {
 
   /// A helper has lost its nanny: status says so from now on.
   void note_unsupervised() { unsupervised_.store(true, std::memory_order_relaxed); }
-  /// How many shards take new connections; 0: all.
-  void note_in_use(std::size_t shards) { in_use_.store(shards, std::memory_order_relaxed); }
   std::span<const metrics::ShardMetrics* const> shard_metrics() const { return metrics_; }
   void set_facts(const Facts& facts, std::vector<const metrics::ShardMetrics*> metrics);
 
@@ -66,7 +64,6 @@ class Operations final : public control::Daemon {
   Log& log_;
   Facts facts_;
   std::atomic<bool> unsupervised_{false};
-  std::atomic<std::size_t> in_use_{0};
   std::vector<const metrics::ShardMetrics*> metrics_;
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
 };

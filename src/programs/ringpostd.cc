@@ -137,9 +137,7 @@ int wait_for_the_end(int signals, SettingsBoard& board, Operations& operations, 
       return kFailed;
     }
     const auto wish = board.spread_works() ? board.current()->spread : config::ConnectionSpread::even;
-    const std::size_t over = spread.look(wish, operations.shard_metrics());
-    board.spread_over(over);
-    operations.note_in_use(over);
+    board.spread_over(spread.look(wish, operations.shard_metrics()));
     pollfd waiting{signals, POLLIN, 0};
     if (poll(&waiting, 1, kTurnMs) <= 0) continue;
     signalfd_siginfo signal;

@@ -124,7 +124,7 @@ class Deliverer {
   Instant next_look() const;
   bool take_seat(const Site& site);
   void leave_seat();
-  void call_standing();
+  void call_standing(std::size_t most);
 
   // sites.cc: places, and what they are told
   Site& site_of(const Way& way);
