@@ -32,7 +32,7 @@ runtime::Task<void> Session::receive_data() {
       bool filled = co_await fill_content();
       if (!filled) co_return end_transaction();
     }
-    smtp::DataDecoder::Step step = decoder.next(input_.bytes());
+    smtp::DataDecoder::Step step = decoder.next(input_.mutable_bytes());
     if (decoder.size() > settings_->smtp.message_bytes_max) drop_message();
     co_await keep(step.content);
     input_.consume(step.consumed);

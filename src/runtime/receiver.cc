@@ -66,7 +66,7 @@ void Receiver::on_complete(Operation& operation, const Completion& completion) {
   Receiver& self = *static_cast<Stream&>(operation).owner;
   if (!completion.more) self.armed_ = self.pausing_ = false;
   if (completion.result > 0) {
-    Chunk chunk{self.ring_, Bytes{completion.data, static_cast<std::size_t>(completion.result)}, completion.buffer};
+    Chunk chunk{self.ring_, MutableBytes{completion.data, static_cast<std::size_t>(completion.result)}, completion.buffer};
     if (self.waiter_)  // nothing is held then
       self.waiter_->chunk_ = std::move(chunk);
     else

@@ -1,5 +1,7 @@
 #include "ringpost/smtp/data_decoder.hh"
 
+#include <cstring>
+
 namespace ringpost::smtp {
 namespace {
 
@@ -35,18 +37,42 @@ DataDecoder::Step DataDecoder::dot_line_fault(bool& fault, std::size_t consumed)
   return newline_fault(fault, literal(".\r\n"), consumed);
 }
 
-DataDecoder::Step DataDecoder::next(Bytes input) {
+DataDecoder::Step DataDecoder::next(MutableBytes input) {
   RP_ASSERT(!input.empty() && state_ != State::ended);
   if (refused()) return discard(input);
   Step step = decode(input);
   return step.consumed == 0 && step.content.empty() ? next(input) : step;  // always some progress
 }
 
-DataDecoder::Step DataDecoder::decode(Bytes input) {
+// Text, and what can be told of the dots in it without a look at the next piece: those that were added, and the end.
+DataDecoder::Step DataDecoder::decode_text(MutableBytes input) {
+  std::size_t from = 0, to = 0;
+  for (;;) {
+    const Bytes rest = input.subspan(from);
+    const std::size_t passed = scan_text(rest, text_, Dots::stop);
+    if (to != from) std::memmove(input.data() + to, rest.data(), passed);
+    from += passed;
+    to += passed;
+    const Bytes behind = input.subspan(from);
+    if (behind.size() < 2 || behind[0] != std::byte{'.'} || behind[1] == std::byte{'\n'}) break;
+    if (behind[1] == std::byte{'\r'}) {
+      if (behind.size() < 3 || behind[2] != std::byte{'\n'}) break;
+      state_ = State::ended;
+      from += 3;
+      break;
+    }
+    text_.line_start = false;
+    ++from;
+  }
+  size_ += to;
+  return {input.first(to), from, state_ == State::ended};
+}
+
+DataDecoder::Step DataDecoder::decode(MutableBytes input) {
   auto first = static_cast<char>(input[0]);
   switch (state_) {
     case State::text:
-      if (std::size_t passed = scan_text(input, text_, Dots::stop)) return give(input.first(passed), passed);
+      if (const Step step = decode_text(input); step.consumed != 0) return step;
       if (first == '\r') {
         state_ = State::cr;
         return give(input.first(1), 1);

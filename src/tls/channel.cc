@@ -93,7 +93,7 @@ bool Channel::decrypt() {
   if (used == 0 && !s.end && s.wire_end && !s.has_input())
     s.end = s.wire_end->code == Errc::closed ? Error{Errc::reset} : *s.wire_end;
   if (used > 0) {
-    s.decrypted = runtime::Chunk{pool, Bytes{block}.first(used), number};
+    s.decrypted = runtime::Chunk{pool, block.first(used), number};
     return true;
   }
   pool.release_buffer(number);

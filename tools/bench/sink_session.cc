@@ -210,7 +210,7 @@ runtime::Task<void> SinkSession::receive_data() {
   while (!decoder.ended()) {
     if (input_.empty() && !co_await fill()) co_return;
     if (dropping) co_return drop();
-    smtp::DataDecoder::Step step = decoder.next(input_.bytes());
+    smtp::DataDecoder::Step step = decoder.next(input_.mutable_bytes());
     keep(step.content);
     input_.consume(step.consumed);
   }

@@ -32,7 +32,7 @@ struct Completion {
   std::int32_t result;           ///< what the system call returns; negative errno on failure
   bool more = false;             ///< a multishot operation is still armed
   std::int32_t buffer = -1;      ///< receive_stream: id of the ring's buffer, to be released once
-  const std::byte* data = nullptr;  ///< receive_stream: the bytes (result of them)
+  std::byte* data = nullptr;     ///< receive_stream: the bytes (result of them)
 };
 
 /// Arguments and completion of one request.

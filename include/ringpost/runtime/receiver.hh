@@ -16,12 +16,14 @@ namespace ringpost::runtime {
 class Chunk {
  public:
   Chunk() = default;
-  Chunk(BufferHome& home, Bytes bytes, std::int32_t buffer) : home_(&home), bytes_(bytes), buffer_(buffer) {}
+  Chunk(BufferHome& home, MutableBytes bytes, std::int32_t buffer) : home_(&home), bytes_(bytes), buffer_(buffer) {}
   Chunk(Chunk&& other) noexcept;
   Chunk& operator=(Chunk&& other) noexcept;
   ~Chunk() { release(); }
 
   Bytes bytes() const { return bytes_; }
+  /// The same, for who decodes them in place.
+  MutableBytes mutable_bytes() { return bytes_; }
   /// Forgets the first `count` bytes.
   void consume(std::size_t count) { bytes_ = bytes_.subspan(count); }
   bool empty() const { return bytes_.empty(); }
@@ -29,7 +31,7 @@ class Chunk {
 
  private:
   BufferHome* home_ = nullptr;
-  Bytes bytes_;
+  MutableBytes bytes_;
   std::int32_t buffer_ = -1;
 };
 

@@ -38,16 +38,17 @@ class DataDecoder {
   explicit DataDecoder(BareNewline policy = BareNewline::refuse) : policy_(policy) {}
 
   struct Step {
-    Bytes content;             ///< the next bytes of the message, CRLF preserved; may be empty
+    Bytes content;             ///< the next bytes of the message, CRLF preserved, dots taken away; may be empty
     std::size_t consumed = 0;  ///< bytes of the input that are dealt with, at least 1 unless `content` is not empty
     bool end = false;          ///< the message is complete; what follows `consumed` are commands again
   };
 
-  /// Decodes the start of `input`, which is not empty. Call again with the rest, until `end` or nothing is left. Once the
-  /// message is sure to be refused no more content is given.
+  /// Decodes the start of `input`, which is not empty, as far as nothing but dots must be taken away: in place, what lies behind
+  /// a dot moves up, so a message full of them comes in as few pieces as any other. Call again with the rest, until `end` or
+  /// nothing is left. Once the message is sure to be refused no more content is given.
   ///
-  /// Lifetime: `content` is a view of `input` or of static storage.
-  Step next(Bytes input);
+  /// Lifetime: `content` is a view of `input` or of static storage. What was consumed of `input` holds nothing of use any more.
+  Step next(MutableBytes input);
 
   bool ended() const { return state_ == State::ended; }
   const TextFaults& faults() const { return faults_; }
@@ -69,7 +70,8 @@ class DataDecoder {
   };
 
   bool refused() const { return faults_.nul || (policy_ == BareNewline::refuse && faults_.any()); }
-  Step decode(Bytes input);
+  Step decode(MutableBytes input);
+  Step decode_text(MutableBytes input);
   Step give(Bytes content, std::size_t consumed);
   Step newline_fault(bool& fault, Bytes repaired, std::size_t consumed);
   Step dot_line_fault(bool& fault, std::size_t consumed);

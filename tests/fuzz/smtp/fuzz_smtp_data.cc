@@ -58,8 +58,9 @@ void check_decoder(std::string_view wire, BareNewline policy, Prng& random) {
   DataDecoder decoder(policy);
   std::string content;
   std::size_t consumed = 0;
-  for (const auto& piece : fuzz::cut(wire, random)) {
-    for (Bytes input = piece; !input.empty() && !decoder.ended();) {
+  auto pieces = fuzz::cut(wire, random);
+  for (auto& piece : pieces) {
+    for (MutableBytes input = piece; !input.empty() && !decoder.ended();) {
       DataDecoder::Step step = decoder.next(input);
       FUZZ_CHECK(step.consumed != 0 || !step.content.empty());
       content += as_text(step.content);

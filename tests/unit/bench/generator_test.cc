@@ -108,7 +108,7 @@ TEST(Generator, survives_dot_stuffing_and_back) {
   wire.append(as_text(stuffer.finish()));
   EXPECT_GT(wire.size(), content.size() + 3);
   smtp::DataDecoder decoder;
-  for (Bytes rest = as_bytes(wire); !decoder.ended();) {
+  for (MutableBytes rest = std::as_writable_bytes(std::span{wire}); !decoder.ended();) {
     auto step = decoder.next(rest);
     back.append(as_text(step.content));
     rest = rest.subspan(step.consumed);

@@ -20,11 +20,13 @@ struct Outcome {
   friend bool operator==(const Outcome&, const Outcome&) = default;
 };
 
+MutableBytes writable(std::string& text) { return std::as_writable_bytes(std::span{text}); }
+
 Outcome decode_pieces(const std::vector<std::string>& pieces, BareNewline policy) {
   DataDecoder decoder(policy);
   Outcome outcome;
-  for (const std::string& piece : pieces) {
-    Bytes input = as_bytes(piece);
+  for (std::string piece : pieces) {
+    MutableBytes input = writable(piece);
     while (!input.empty() && !outcome.ended) {
       DataDecoder::Step step = decoder.next(input);
       EXPECT_TRUE(step.consumed != 0 || !step.content.empty());
@@ -227,18 +229,40 @@ TEST(DataDecoder, content_is_not_copied_and_comes_in_one_piece) {
   std::string wire;
   for (int i = 0; i < 1000; ++i) wire += "a line of ordinary text, as mail has them\r\n";
   DataDecoder decoder;
-  DataDecoder::Step step = decoder.next(as_bytes(wire));
+  DataDecoder::Step step = decoder.next(writable(wire));
   EXPECT_EQ(step.content.data(), as_bytes(wire).data());
   EXPECT_EQ(step.content.size(), wire.size());
   EXPECT_EQ(step.consumed, wire.size());
 }
 
+TEST(DataDecoder, a_message_full_of_dots_comes_in_one_piece_with_its_end) {
+  std::string wire, content;
+  for (int i = 0; i < 1000; ++i) {
+    const std::string line = std::string(static_cast<std::size_t>(i % 70), '.') + "\r\n";
+    content += line;
+    wire += (line.starts_with('.') ? "." : "") + line;
+  }
+  wire += ".\r\n";
+  const std::size_t size = wire.size();
+  wire += "QUIT\r\n";
+  DataDecoder decoder;
+  DataDecoder::Step step = decoder.next(writable(wire));
+  EXPECT_EQ(as_text(step.content), content);
+  EXPECT_EQ(step.consumed, size);
+  EXPECT_TRUE(step.end && decoder.ended());
+  EXPECT_EQ(decoder.size(), content.size());
+  EXPECT_EQ(decoder.longest_line(), 69u);
+  EXPECT_EQ(wire.substr(size), "QUIT\r\n");
+}
+
 TEST(DataDecoder, after_a_fault_nothing_more_is_given_out) {
   DataDecoder decoder;
-  decoder.next(as_bytes("good"));
-  decoder.next(as_bytes("\n"));
-  EXPECT_TRUE(decoder.next(as_bytes("bad text\r\n")).content.empty());
-  EXPECT_TRUE(decoder.next(as_bytes(".\r\n")).end);
+  std::string wire = "good\nbad text\r\n.\r\n";
+  MutableBytes rest = writable(wire);
+  decoder.next(rest.first(4));
+  decoder.next(rest.subspan(4, 1));
+  EXPECT_TRUE(decoder.next(rest.subspan(5, 10)).content.empty());
+  EXPECT_TRUE(decoder.next(rest.subspan(15)).end);
 }
 
 TEST(Attacks, E32_bdat_content_holds_no_stray_byte_across_any_boundary) {

@@ -31,8 +31,8 @@ Verdict decode(const std::vector<std::string>& pieces) {
   DataDecoder decoder;
   Verdict verdict;
   std::size_t consumed = 0;
-  for (const std::string& piece : pieces) {
-    for (Bytes input = as_bytes(piece); !input.empty() && verdict.ended_at == 0;) {
+  for (std::string piece : pieces) {
+    for (MutableBytes input = std::as_writable_bytes(std::span{piece}); !input.empty() && verdict.ended_at == 0;) {
       auto step = decoder.next(input);
       consumed += step.consumed;
       input = input.subspan(step.consumed);
