@@ -12,16 +12,23 @@ namespace {
 
 constexpr std::size_t kTextBytes = 256 * 1024;
 constexpr std::uint64_t kLineCharsMax = 76;  // without its newline
-constexpr std::string_view kLetters = "etaoinshrdlu etaoinshrdlu cmfwyp vbgkjqxz ETAOIN 0123456789 ,.;-";
+constexpr std::string_view kLetters = "etaoinshrdlu etaoinshrdlu cmfwyp vbgkjqxz ETAOIN 0123456789 ,:;-";
+
+/// As of wrapped text: most lines nearly full, some the ends of paragraphs, some empty.
+std::uint64_t line_chars(Prng& prng) {
+  constexpr std::uint64_t kMost = kLineCharsMax - 3;  // dots may stand before them
+  if (prng.one_in(8)) return 0;
+  return prng.one_in(4) ? prng.below(kMost) + 1 : kMost - prng.below(10);
+}
 
 std::string make_text(Prng prng, bool eight_bit, std::vector<std::uint32_t>& line_starts) {
   std::string text;
   text.reserve(kTextBytes + kLineCharsMax + 2);
   while (text.size() < kTextBytes) {
     line_starts.push_back(static_cast<std::uint32_t>(text.size()));
-    // Lines that a careless end-of-data scanner stumbles over: ".", "..", ".text".
-    if (prng.one_in(8)) text.append(prng.below(3) + 1, '.');
-    std::uint64_t chars = prng.one_in(8) ? 0 : prng.below(kLineCharsMax - 3) + 1;
+    // Lines that a careless end-of-data scanner stumbles over: ".", "..", ".text". So few that a server is busy with the rest.
+    if (prng.one_in(32)) text.append(prng.below(3) + 1, '.');
+    std::uint64_t chars = line_chars(prng);
     for (std::uint64_t i = 0; i < chars; ++i) {
       bool high = eight_bit && prng.one_in(8);
       text.push_back(high ? static_cast<char>(0x80 + prng.below(0x80)) : kLetters[prng.below(kLetters.size())]);

@@ -47,7 +47,7 @@ class DataDecoder {
   /// a dot moves up, so a message full of them comes in as few pieces as any other. Call again with the rest, until `end` or
   /// nothing is left. Once the message is sure to be refused no more content is given.
   ///
-  /// Lifetime: `content` is a view of `input` or of static storage. What was consumed of `input` holds nothing of use any more.
+  /// Lifetime: `content` is a view of `input` or of static storage. What was consumed of `input` holds nothing else of use any more.
   Step next(MutableBytes input);
 
   bool ended() const { return state_ == State::ended; }
