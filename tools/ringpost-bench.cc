@@ -8,6 +8,7 @@
 #include "bench/crew.hh"
 #include "bench/modes.hh"
 #include "bench/options.hh"
+#include "ringpost/base/steady_clock.hh"
 
 namespace {
 
@@ -15,7 +16,7 @@ using namespace ringpost;
 using namespace ringpost::bench;
 
 /// A name that no earlier run had: two runs with one name could not be told apart in a ledger.
-std::string fresh_run_name() { return fmt::format("{:x}.{:x}", monotonic_now().time_since_epoch().count(), ::getpid()); }
+std::string fresh_run_name() { return fmt::format("{:x}.{:x}", steady_now().time_since_epoch().count(), ::getpid()); }
 
 struct SinkWords {
   std::vector<std::string> listen, without;

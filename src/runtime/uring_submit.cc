@@ -40,6 +40,8 @@ void UringRing::submit(Operation& first) {
   if (!backlog_.empty() || !cancels_.empty() || !try_prepare(first)) {
     ++stats_.submission_full;
     backlog_.push_back(&first);
+  } else if (options_.submit_at_once) {
+    flush();
   }
 }
 

@@ -6,6 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <bit>
 #include <cstdio>
 
 namespace ringpost::bench {
@@ -14,7 +16,7 @@ namespace {
 
 // Read buffers as large as a burst of a pipelining client.
 constexpr std::size_t kReceiveBufferBytes = 32_KiB;
-constexpr unsigned kReceiveBuffers = 1024;
+constexpr unsigned kReceiveBuffersMin = 1024, kReceiveBuffersMax = 16384;
 
 sigset_t stop_signals() {
   sigset_t set;
@@ -26,11 +28,12 @@ sigset_t stop_signals() {
 
 }  // namespace
 
-std::unique_ptr<runtime::UringRing> make_ring(int cpu) {
+std::unique_ptr<runtime::UringRing> make_ring(int cpu, Sends sends, unsigned connections) {
   runtime::UringOptions options;
   options.receive_buffer_bytes = kReceiveBufferBytes;
-  options.receive_buffers = kReceiveBuffers;
+  options.receive_buffers = std::bit_ceil(std::clamp(connections, kReceiveBuffersMin, kReceiveBuffersMax));
   options.cpu = cpu;
+  options.submit_at_once = sends == Sends::at_once;
   runtime::Missing missing;
   auto ring = runtime::UringRing::create(options, &missing);
   if (ring) return std::move(*ring);
@@ -40,7 +43,7 @@ std::unique_ptr<runtime::UringRing> make_ring(int cpu) {
 }
 
 std::unique_ptr<runtime::UringRing> start_ring() {
-  auto ring = make_ring(-1);
+  auto ring = make_ring(-1, Sends::together, 1);
   if (!ring) return nullptr;
   if (auto started = ring->start(); !started) {
     say_no_ring(started.error());
@@ -50,12 +53,6 @@ std::unique_ptr<runtime::UringRing> start_ring() {
 }
 
 void say_no_ring(const Error& error) { fmt::print(stderr, "ringpost-bench: no ring: {}\n", error_name(error.code)); }
-
-Instant monotonic_now() {
-  timespec now;
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return Instant{std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec)};
-}
 
 StopSignals::StopSignals() {
   sigset_t set = stop_signals();

@@ -13,16 +13,19 @@
 
 namespace ringpost::bench {
 
-/// The ring of one worker. Empty: standard error has said why.
-std::unique_ptr<runtime::UringRing> make_ring(int cpu);
+/// When what the connections of a worker say leaves.
+enum class Sends : std::uint8_t {
+  together,  ///< at the end of a turn of the loop, as from a server
+  at_once,   ///< as from clients that know nothing of each other
+};
 
-/// The same, started: for this thread.
+/// The ring of one worker, with a receive buffer for each of about so many connections. Empty: standard error has said why.
+std::unique_ptr<runtime::UringRing> make_ring(int cpu, Sends sends, unsigned connections);
+
+/// One that sends together, on any core, started: for this thread.
 std::unique_ptr<runtime::UringRing> start_ring();
 /// A ring would not start; says so on standard error.
 void say_no_ring(const Error& error);
-
-/// Now, on the clock of the rings, for threads that have none.
-Instant monotonic_now();
 
 /// SIGINT and SIGTERM as something to wait for. Make it before any thread: they inherit the blocked signals.
 class StopSignals {

@@ -10,6 +10,7 @@
 #include "bench/report.hh"
 #include "bench/send_crew.hh"
 #include "bench/sink_crew.hh"
+#include "ringpost/base/steady_clock.hh"
 
 namespace ringpost::bench {
 
@@ -58,14 +59,14 @@ metrics::HistogramSnapshot transit(std::string_view sent, std::string_view recei
 /// Until as many recipients were served as were accepted, nothing has come for so long, or a signal.
 void wait_for_rest(const StopSignals& signals, const SinkCrew& sink, std::uint64_t recipients, Duration patience, LiveLine& line) {
   std::uint64_t before = 0;
-  Instant moved = monotonic_now();
+  Instant moved = steady_now();
   for (;;) {
     const std::uint64_t arrived = sink.totals().recipients;
     if (arrived >= recipients) return;
-    if (arrived != before) moved = monotonic_now();
+    if (arrived != before) moved = steady_now();
     before = arrived;
     line.show(fmt::format("all are sent; {} of {} recipients have theirs", arrived, recipients));
-    if (monotonic_now() - moved > patience || signals.wait(kLook)) return;
+    if (steady_now() - moved > patience || signals.wait(kLook)) return;
   }
 }
 
@@ -85,7 +86,7 @@ int run_relay(RelaySetup setup) {
   SendCrew send{setup.send};
   const CpuWatch cpu{setup.send.server_pid};
   if (!sink.start() || !send.prepare() || !cpu) return kExitUsage;
-  const Instant start = monotonic_now();
+  const Instant start = steady_now();
   send.start();
   {
     LiveLine line{!setup.send.quiet};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ringpost/base/steady_clock.hh"
 #include "ringpost/smtp/dot_stuffer.hh"
 
 namespace ringpost::bench {
@@ -122,7 +123,7 @@ void SendConnection::begin(const Claim& claim) {
 // ---- one message
 
 runtime::Task<SendConnection::Outcome> SendConnection::complete(InFlight& current) {
-  if (together() && !co_await client_.flush()) {
+  if (together() && !co_await flush_last_of(current)) {
     client_.trouble(Step::mail, 0);
     co_return Outcome::lost;
   }
@@ -187,9 +188,8 @@ runtime::Task<SendConnection::Outcome> SendConnection::complete_data(InFlight& c
   if (together() && options_.depth > 1 && in_flight_.size() == 1 && !nobody) {
     if (auto claim = claim_due()) begin(*claim);
   }
-  bool sent = co_await client_.flush();
+  bool sent = co_await flush_last_of(current);
   if (!sent) co_return Outcome::lost;
-  current.all_sent = ring_.now();
   Answer end = co_await read_verdict(current);
   co_return outcome_of(current, nobody && end.code != 0 ? first_failure : end);
 }
@@ -203,10 +203,9 @@ runtime::Task<SendConnection::Outcome> SendConnection::complete_chunks(InFlight&
       from += std::min(chunk, size - from);
     } else {
       from = queue_chunk(current, from);
-      bool sent = co_await client_.flush();
+      bool sent = co_await flush_last_of(current);
       if (!sent) co_return Outcome::lost;
     }
-    if (from >= size) current.all_sent = ring_.now();
     answer = from < size ? co_await client_.read(Step::content) : co_await read_verdict(current);
     if (answer.code == 0) co_return Outcome::lost;
     if (!answer.positive() && first_failure.code == 0) first_failure = answer;
@@ -215,6 +214,14 @@ runtime::Task<SendConnection::Outcome> SendConnection::complete_chunks(InFlight&
   if (!answer.positive()) needs_reset_ = true;
   bool failed = !answer.positive() && first_failure.code != 0;
   co_return outcome_of(current, failed ? first_failure : answer);
+}
+
+/// Sends what may be the end of the message. It left when it was submitted, or, when the socket had no room for it all, when that is known.
+runtime::Task<bool> SendConnection::flush_last_of(InFlight& current) {
+  const Instant submitted = steady_now();
+  const bool sent = co_await client_.flush();
+  current.all_sent = std::max(submitted, ring_.now());
+  co_return sent;
 }
 
 /// What the server says to the whole message. By LMTP each accepted recipient has a reply (RFC 2033 section 4.2), and the message counts as
@@ -253,7 +260,7 @@ void SendConnection::settle(const InFlight& current, Outcome outcome) {
   counters.bytes.add(current.message.content.size());
   counters.recipients.add(current.accepted);
   counters.latency.record(latency);
-  counters.reply_latency.record(ring_.now() - current.all_sent);
+  counters.reply_latency.record(std::max(ring_.now() - current.all_sent, Duration::zero()));
   if (!worker_.shared_.ledger) return;
   digest_.begin();
   digest_.feed(as_bytes(current.message.content));

@@ -53,6 +53,7 @@ class SendConnection {
   runtime::Task<Outcome> complete(InFlight& current);
   runtime::Task<Outcome> complete_data(InFlight& current, Answer first_failure);
   runtime::Task<Outcome> complete_chunks(InFlight& current, Answer first_failure);
+  runtime::Task<bool> flush_last_of(InFlight& current);
   runtime::Task<Answer> read_verdict(InFlight& current);
   runtime::Task<bool> envelope(InFlight& current, Answer& first_failure);
   Outcome outcome_of(const InFlight& current, Answer answer) const;

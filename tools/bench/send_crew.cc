@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "ringpost/base/steady_clock.hh"
+
 namespace ringpost::bench {
 
 namespace {
@@ -38,15 +40,16 @@ bool SendCrew::prepare() {
     ledger_ = std::move(*opened);
   }
   threads_ = std::vector<Thread>(std::clamp(setup_.threads, 1u, setup_.connections));
+  const auto each = setup_.connections / static_cast<unsigned>(threads_.size()) + 1;
   for (std::size_t i = 0; i < threads_.size(); ++i) {
-    threads_[i].ring = make_ring(setup_.cpu < 0 ? -1 : setup_.cpu + static_cast<int>(i));
+    threads_[i].ring = make_ring(setup_.cpu < 0 ? -1 : setup_.cpu + static_cast<int>(i), Sends::at_once, each);
     if (!threads_[i].ring) return false;
   }
   return true;
 }
 
 void SendCrew::start() {
-  start_ = last_ = monotonic_now();
+  start_ = last_ = steady_now();
   shared_.reset(new SendShared{setup_.options, Generator{setup_.generator},
                                Schedule{start_, setup_.rate, setup_.messages, setup_.span}, std::move(ledger_)});
   const auto threads = static_cast<unsigned>(threads_.size());
@@ -80,7 +83,7 @@ void SendCrew::watch(const StopSignals& signals, const std::function<void(const 
   Instant shown = start_, cut_at = kNever;
   while (running_.load() > 0) {
     bool asked = signals.wait(kLook);
-    Instant now = monotonic_now();
+    Instant now = steady_now();
     if (asked) {
       shared_->schedule.stop();
       if (cut_at == kNever)

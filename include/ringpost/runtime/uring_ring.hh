@@ -25,6 +25,9 @@ struct UringOptions {
   unsigned io_workers = 4;                    ///< bound of the kernel's worker threads of each kind (fsync runs there)
   Duration nap_max = std::chrono::milliseconds(100);  ///< longest sleep while a hook is set
   bool restricted = true;                             ///< limit the ring to the operations this class uses
+  /// For what plays many machines at once: an operation begins in submit(), not with all others of the turn, so a turn's first
+  /// answer does not wait for its last. One call into the kernel for each.
+  bool submit_at_once = false;
 };
 
 /// What this machine lacks for a ring, by name. Empty: nothing.

@@ -78,7 +78,10 @@ unsigned __wrap_io_uring_peek_batch_cqe(io_uring* ring, io_uring_cqe** batch, un
 
 std::unique_ptr<ContractWorld> make_faulty_world(const ContractOptions& options) { return std::make_unique<UringWorld>(options); }
 
+std::unique_ptr<ContractWorld> make_hasty_world(const ContractOptions& options) { return std::make_unique<UringWorld>(options, true); }
+
 INSTANTIATE_TEST_SUITE_P(H5_UringUnderFaults, RingContract, testing::Values(&make_faulty_world));
+INSTANTIATE_TEST_SUITE_P(H5_UringAtOnceUnderFaults, RingContract, testing::Values(&make_hasty_world));
 
 /// Runs last: what the others were shown.
 struct Report final : testing::Environment {

@@ -19,8 +19,10 @@
 namespace ringpost::runtime::contract {
 
 std::unique_ptr<ContractWorld> make_uring_world(const ContractOptions& options) { return std::make_unique<UringWorld>(options); }
+std::unique_ptr<ContractWorld> make_hasty_world(const ContractOptions& options) { return std::make_unique<UringWorld>(options, true); }
 
 INSTANTIATE_TEST_SUITE_P(Uring, RingContract, testing::Values(&make_uring_world));
+INSTANTIATE_TEST_SUITE_P(UringAtOnce, RingContract, testing::Values(&make_hasty_world));
 
 namespace {
 
@@ -290,6 +292,29 @@ TEST(UringRing, waking_a_ring_that_does_not_run_is_counted) {
   ring->wake(**idle);
   while (ring->stats().wakes_failed == 0) ring->run_once();
   EXPECT_EQ(ring->stats().wakes_sent, 1u);
+}
+Task<void> connect_into(Ring& ring, Pair& into) {
+  auto pair = co_await connect_pair(ring, *SocketAddress::parse("127.0.0.1:0"));
+  CO_ASSERT(pair);
+  into = *pair;
+}
+TEST(UringRing, operations_begin_with_all_others_of_a_turn_or_at_once) {
+  for (bool at_once : {false, true}) {
+    auto ring = started_ring({.submit_at_once = at_once});
+    Pair pair;
+    run_task(*ring, connect_into(*ring, pair));
+    ASSERT_TRUE(pair.client);
+    std::byte sent{'a'}, arrived[2] = {};
+    const Operation send{.code = OpCode::send, .fd = pair.client, .size = 1, .buffer = &sent};
+    std::deque<RawOperation> sends;
+    for (int i = 0; i < 2; ++i) sends.emplace_back(*ring, send).start();
+    EXPECT_EQ(::recv(pair.server.value, arrived, 2, MSG_DONTWAIT), at_once ? 2 : -1);
+    EXPECT_FALSE(sends[0].ended() || sends[1].ended());  // no completion runs inside submit()
+    ring->run_once();
+    EXPECT_TRUE(sends[0].ended() && sends[1].ended());
+    EXPECT_EQ(::recv(pair.server.value, arrived, 2, MSG_DONTWAIT), at_once ? -1 : 2);
+    run_task(*ring, close_both(*ring, pair.client, pair.server));
+  }
 }
 TEST(UringRing, the_loop_and_its_workers_stay_on_their_core) {
   std::thread shard([] {

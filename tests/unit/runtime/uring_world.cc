@@ -28,12 +28,13 @@ void run_task(UringRing& ring, Task<void> task) {
   ring.run();
 }
 
-UringWorld::UringWorld(const ContractOptions& options) {
+UringWorld::UringWorld(const ContractOptions& options, bool submit_at_once) {
   for (auto& ring : rings_) {
     ring = started_ring({.entries = options.entries,
                          .completions = options.completions,
                          .receive_buffers = options.receive_buffers,
-                         .receive_buffer_bytes = options.receive_buffer_bytes});
+                         .receive_buffer_bytes = options.receive_buffer_bytes,
+                         .submit_at_once = submit_at_once});
   }
 }
 

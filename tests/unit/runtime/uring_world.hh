@@ -8,7 +8,7 @@ namespace ringpost::runtime::contract {
 
 class UringWorld final : public ContractWorld {
  public:
-  explicit UringWorld(const ContractOptions& options);
+  explicit UringWorld(const ContractOptions& options, bool submit_at_once = false);
   ~UringWorld() override;
 
   Ring& ring(std::size_t index = 0) override { return *rings_[index]; }
