@@ -248,6 +248,9 @@ class Server:
     def status(self):
         return json.loads(self.ctl("status", "--json"))
 
+    def connections_open(self):
+        return self.status()["totals"]["connections_open"]
+
     def settle(self):
         """Until all that it held when it started is known."""
         wait_until("the end of the recovery", lambda: self.status()["recovering"] == 0, meanwhile=self.must_run)

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 from certificates import Authority
-from server import BUILD, PATIENCE_S, BenchSink, Server, free_port, is_sanitized
+from server import BUILD, PATIENCE_S, BenchSink, Server, free_port, is_sanitized, wait_until
 
 BENCH = BUILD / "ringpost-bench"
 HOST = "relay.example.com"
@@ -99,6 +99,7 @@ def test_idle_connections_are_held_and_counted(home, certified, tls):
 
 def test_idle_says_who_was_turned_away(home):
     with Server(home, settings={"limits.connections_per_client": "20"}) as server:
+        wait_until("the end of the look at its banner", lambda: server.connections_open() == 0, meanwhile=server.must_run)
         results = bench("idle", "--to", f"127.0.0.1:{server.port}", "--connections", 30, "--seconds", 0.1, code=1)
         assert (results["accepted"], results["refused"], results["lost"]) == (20, 10, 0)
         assert results["troubles"] == {"greeting 421": 10}

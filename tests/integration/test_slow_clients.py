@@ -74,10 +74,6 @@ def resident_bytes(server):
     return int(line.split()[1]) * 1024
 
 
-def connections_open(server):
-    return json.loads(server.ctl("status", "--json"))["totals"]["connections_open"]
-
-
 def test_C16_ten_thousand_slow_clients_delay_nobody(home):
     if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 11_000:
         pytest.skip("fewer than 11,000 open files are allowed here")
@@ -99,11 +95,11 @@ def test_C16_ten_thousand_slow_clients_delay_nobody(home):
             # A message slower than smtp.bytes_per_s_min is given up by default, and its place is free again.
             for place in places[:2]:
                 assert crowd.ask(f"ended {place} {each}", beside)["told"] == each
-            wait_until("free places", lambda: connections_open(server) <= 2 * each + 1)
+            wait_until("free places", lambda: server.connections_open() <= 2 * each + 1)
         print(f"{len(beside.relayed_s)} messages beside them: accepted within {max(beside.accepted_s):.3f} s, at the next hop within "
               f"{beside.worst_s():.3f} s; alone {max(alone.accepted_s):.3f} s and {alone.worst_s():.3f} s")
         assert beside.worst_s() - alone.worst_s() < DELAY_MAX_S
-        wait_until("every slow client's end", lambda: connections_open(server) == 0, meanwhile=server.must_run)
+        wait_until("every slow client's end", lambda: server.connections_open() == 0, meanwhile=server.must_run)
         assert server.stop() < 10
 
 
@@ -115,7 +111,7 @@ def test_C16_a_slow_client_loses_its_place_however_steadily_it_drips(home):
             crowd.ask(f"join {place} {count}")
         for place in PLACES:
             assert crowd.ask(f"ended {place} {count}")["told"] == count
-        wait_until("free places", lambda: connections_open(server) == 0)
+        wait_until("free places", lambda: server.connections_open() == 0)
         server.stop()
 
 
