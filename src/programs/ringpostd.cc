@@ -36,6 +36,7 @@ namespace {
 constexpr std::size_t kGroupBufferBytesMin = 64_KiB;
 constexpr int kFailed = 1, kBadConfiguration = 2;
 constexpr int kTurnMs = 100;            // of the main thread's waiting
+constexpr Duration kLinger = std::chrono::microseconds(100);  // for a client that is alone: it answers within that when it is near
 constexpr unsigned kTurnsPerLook = 10;  // at the certificates' files
 
 int complain(const std::string& text, int code = kFailed) {
@@ -63,6 +64,7 @@ runtime::UringOptions ring_options(const config::Settings& settings, int cpu) {
   options.receive_buffers = std::bit_floor(
       static_cast<unsigned>(std::clamp<std::uint64_t>(settings.memory.receive_bytes / settings.memory.receive_buffer_bytes, 8, 32768)));
   options.cpu = cpu;
+  options.linger_max = kLinger;
   return options;
 }
 

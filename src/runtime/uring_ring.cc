@@ -2,6 +2,7 @@
 #include "ringpost/runtime/uring_ring.hh"
 
 #include <liburing.h>
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -18,6 +19,8 @@
 namespace ringpost::runtime {
 
 namespace {
+
+constexpr unsigned kShortNaps = 4;  // in a row, until the loop expects the next one to be short
 
 Duration read_clock(clockid_t clock) {
   timespec time;
@@ -70,12 +73,16 @@ void UringRing::run_once(Duration wait_max) {
   if (Instant next = timers_.next(); next != kNever) nap = std::min(nap, next - Instant{read_clock(CLOCK_MONOTONIC)});
   bool wait = nap > Duration::zero() && idle() && !wants_pause() && !stopping_.load(std::memory_order_relaxed);
   if (wait && hook_) wait = hook_->may_sleep();
-  enter(wait, nap);
+  const bool for_peer = wait && local_work_ == 0 && peers_ == 1 && options_.linger_max > Duration::zero();
+  const Instant asleep = for_peer ? Instant{read_clock(CLOCK_MONOTONIC)} : Instant{};
+  if (!(for_peer && linger(nap))) enter(wait, nap);
   if (wait && hook_) hook_->awake();
   woken_ = false;
 
   refresh_now();
-  bool quiet = !reap() && late_.empty() && !has_ready();
+  const bool came = reap();
+  if (for_peer) short_naps_ = came && now_ - asleep <= 2 * options_.linger_max ? short_naps_ + 1 : 0;
+  bool quiet = !came && late_.empty() && !has_ready();
   run_late();
   quiet = timers_.fire_due(now_) == 0 && quiet;
   run_pausing(quiet);
@@ -97,6 +104,22 @@ void UringRing::enter(bool wait, Duration nap) {
   io_uring_cqe* first;
   bool forever = nap == Duration::max();
   check_enter(io_uring_submit_and_wait_timeout(uring_.get(), &first, 1, forever ? nullptr : &time, nullptr));
+}
+
+// True: there are completions. False: so much less of `nap` is left. Others on this core go first: the answer may be their work.
+bool UringRing::linger(Duration& nap) {
+  if (short_naps_ < kShortNaps) return false;
+  const Duration most = std::min(nap, options_.linger_max), end = read_clock(CLOCK_MONOTONIC) + most;
+  do {
+    enter(false, Duration::zero());
+    if (io_uring_cq_ready(uring_.get()) > 0) {
+      ++stats_.lingers;
+      return true;
+    }
+    ::sched_yield();
+  } while (read_clock(CLOCK_MONOTONIC) < end);
+  if (nap != Duration::max()) nap -= most;
+  return false;
 }
 
 void UringRing::check_enter(int result) {
@@ -199,6 +222,8 @@ void UringRing::finish(Operation& operation) {
     operation.ring_data[0] = 0;
   }
   operation.submitted = 0;
+  local_work_ -= is_local(operation);
+  peers_ -= operation.code == OpCode::receive_stream;
   ++stats_.completions_out;
 }
 
@@ -232,7 +257,10 @@ void UringRing::offer_buffers() {
 
 // ---- other threads
 
-void UringRing::offload(OffloadJob& job) { worker_->add(job); }
+void UringRing::offload(OffloadJob& job) {
+  ++local_work_;
+  worker_->add(job);
+}
 
 void UringRing::arm_poke() {
   if (!make_room(1)) return;  // the next turn tries again
@@ -246,6 +274,7 @@ void UringRing::on_poke(std::int32_t) {
   poke_armed_ = false;
   for (OffloadJob* job = worker_->take_done(); job;) {
     OffloadJob* next = job->next;
+    --local_work_;
     job->done(*job);
     job = next;
   }

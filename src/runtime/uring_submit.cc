@@ -27,6 +27,8 @@ void UringRing::submit(Operation& first) {
   for (Operation* operation = &first; operation; operation = operation->linked) {
     RP_ASSERT(operation->submitted == 0);
     operation->submitted = kInFlight;
+    local_work_ += is_local(*operation);
+    peers_ += operation->code == OpCode::receive_stream;
     ++stats_.operations_in;
   }
   if (first.code == OpCode::shutdown) {

@@ -59,4 +59,7 @@ struct Operation {
   std::uint64_t ring_data[2] = {0, 0};  ///< belongs to the ring
 };
 
+/// One that no peer takes part in: on a file or a directory.
+constexpr bool is_local(const Operation& operation) { return operation.code >= OpCode::open; }
+
 }  // namespace ringpost::runtime

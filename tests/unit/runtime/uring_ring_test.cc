@@ -11,6 +11,7 @@
 #include <deque>
 #include <filesystem>
 #include <fstream>
+#include <semaphore>
 #include <thread>
 
 #include "contract_support.hh"
@@ -315,6 +316,72 @@ TEST(UringRing, operations_begin_with_all_others_of_a_turn_or_at_once) {
     EXPECT_EQ(::recv(pair.server.value, arrived, 2, MSG_DONTWAIT), at_once ? -1 : 2);
     run_task(*ring, close_both(*ring, pair.client, pair.server));
   }
+}
+Task<void> hear(Receiver& receiver) {
+  auto chunk = co_await receiver.next();
+  CO_ASSERT(chunk);
+}
+struct BlockedJob : OffloadJob {
+  std::binary_semaphore go{0};
+  bool ended = false;
+};
+/// Sleeps that were spared while the first of `peers` says something 20 times.
+std::uint64_t lingers_with(Duration linger_max, std::size_t peers, bool with_job = false) {
+  auto ring = started_ring({.linger_max = linger_max});
+  std::deque<Pair> pairs(peers);
+  std::deque<Receiver> receivers;
+  auto speak = [&](std::size_t who) {
+    EXPECT_EQ(::send(pairs[who].server.value, "a", 1, 0), 1);
+    run_task(*ring, hear(receivers[who]));
+  };
+  for (std::size_t i = 0; i < peers; ++i) {
+    run_task(*ring, connect_into(*ring, pairs[i]));
+    receivers.emplace_back(*ring, pairs[i].client);
+    speak(i);
+  }
+  BlockedJob job;
+  job.run = [](OffloadJob& self) { static_cast<BlockedJob&>(self).go.acquire(); };
+  job.done = [](OffloadJob& self) { static_cast<BlockedJob&>(self).ended = true; };
+  if (with_job) ring->offload(job);
+  const std::uint64_t before = ring->stats().lingers;
+  for (int i = 0; i < 20; ++i) speak(0);
+  const std::uint64_t lingers = ring->stats().lingers - before;
+  job.go.release();
+  while (with_job && !job.ended) ring->run_once();
+  for (std::size_t i = 0; i < peers; ++i) {
+    run_task(*ring, receivers[i].stop());
+    run_task(*ring, close_both(*ring, pairs[i].client, pairs[i].server));
+  }
+  return lingers;
+}
+TEST(UringRing, lingers_for_its_only_peer_when_that_answers_at_once) {
+  constexpr Duration kLong = std::chrono::hours(1);
+  EXPECT_GE(lingers_with(kLong, 1), 10u);
+  EXPECT_EQ(lingers_with(kLong, 2), 0u);
+  EXPECT_EQ(lingers_with(kLong, 1, true), 0u);
+  EXPECT_EQ(lingers_with(Duration::zero(), 1), 0u);
+}
+TEST(UringRing, lingers_no_more_when_nothing_came) {
+  auto ring = started_ring({.linger_max = std::chrono::hours(1)});
+  Pair pair;
+  run_task(*ring, connect_into(*ring, pair));
+  Receiver receiver(*ring, pair.client);
+  auto speak = [&] {
+    EXPECT_EQ(::send(pair.server.value, "a", 1, 0), 1);
+    run_task(*ring, hear(receiver));
+  };
+  for (int i = 0; i < 20; ++i) speak();
+  std::uint64_t before;
+  do {  // until it lingers in vain
+    before = ring->stats().lingers;
+    ring->run_once(std::chrono::milliseconds(1));
+  } while (ring->stats().lingers != before);
+  EXPECT_GT(before, 0u);
+  EXPECT_EQ(::send(pair.server.value, "a", 1, 0), 1);
+  ring->run_once();
+  EXPECT_EQ(ring->stats().lingers, before);
+  run_task(*ring, receiver.stop());
+  run_task(*ring, close_both(*ring, pair.client, pair.server));
 }
 TEST(UringRing, the_loop_and_its_workers_stay_on_their_core) {
   std::thread shard([] {
