@@ -64,8 +64,9 @@ DataDecoder::Step DataDecoder::decode_text(MutableBytes input) {
     text_.line_start = false;
     ++from;
   }
-  size_ += to;
-  return {input.first(to), from, state_ == State::ended};
+  Step step = give(input.first(to), from);
+  step.end = state_ == State::ended;
+  return step;
 }
 
 DataDecoder::Step DataDecoder::decode(MutableBytes input) {

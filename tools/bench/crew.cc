@@ -43,7 +43,7 @@ std::unique_ptr<runtime::UringRing> make_ring(int cpu, Sends sends, unsigned con
 }
 
 std::unique_ptr<runtime::UringRing> start_ring() {
-  auto ring = make_ring(-1, Sends::together, 1);
+  auto ring = make_ring(-1, Sends::together);
   if (!ring) return nullptr;
   if (auto started = ring->start(); !started) {
     say_no_ring(started.error());

@@ -19,8 +19,8 @@ enum class Sends : std::uint8_t {
   at_once,   ///< as from clients that know nothing of each other
 };
 
-/// The ring of one worker, with a receive buffer for each of about so many connections. Empty: standard error has said why.
-std::unique_ptr<runtime::UringRing> make_ring(int cpu, Sends sends, unsigned connections);
+/// The ring of one worker, with a receive buffer for each of so many connections, but no fewer than 1,024. Empty: standard error has said why.
+std::unique_ptr<runtime::UringRing> make_ring(int cpu, Sends sends, unsigned connections = 1);
 
 /// One that sends together, on any core, started: for this thread.
 std::unique_ptr<runtime::UringRing> start_ring();

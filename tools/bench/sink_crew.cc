@@ -13,7 +13,6 @@ namespace ringpost::bench {
 
 namespace {
 
-constexpr unsigned kExpectedConnections = 1024;             // that have sent something in one turn of the loop
 constexpr Duration kLook = std::chrono::milliseconds(100);  // how often a worker looks whether it shall stop
 
 runtime::Task<void> stop_worker(SinkWorker& worker) { co_await worker.stop(); }
@@ -61,7 +60,7 @@ bool SinkCrew::start() {
 
 bool SinkCrew::start_one(unsigned index) {
   Thread& own = threads_[index];
-  own.ring = make_ring(setup_.cpu < 0 ? -1 : setup_.cpu + static_cast<int>(index), Sends::together, kExpectedConnections);
+  own.ring = make_ring(setup_.cpu < 0 ? -1 : setup_.cpu + static_cast<int>(index), Sends::together);
   if (!own.ring || (index == 0 && !read_certificate())) return false;
   own.worker = std::make_unique<SinkWorker>(*own.ring, shared_, index);
   std::promise<Listened> listening;
